@@ -21,9 +21,9 @@ from causalsem.report.findings import Findings
 from causalsem.report.fonts import chinese_in, font_face
 from causalsem.report.layout import Tiers, layout
 from causalsem.report.looks import EdgeLook, LabelChoice, default_labels, edge_looks
-from causalsem.report.paths import biasing_edges, causal_edges
+from causalsem.report.questions import packed, questions
 from causalsem.report.story import answer, cards, names
-from causalsem.report.svg import Roles, svg_of
+from causalsem.report.svg import svg_of
 from causalsem.report.text import legal, shown_name, text_width
 from causalsem.report.words import Language, Speaker, table
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
     from causalsem.discovery import EdgeStability
-    from causalsem.identify import AdjustmentSet, Query
+    from causalsem.identify import AdjustmentSet, NullEffect, Query
     from causalsem.sem import SEMFit
 
 LARGEST = 150_000  # bytes of a report; the glyphs of its own words are embedded only while they fit
@@ -44,17 +44,19 @@ def report_html(findings: Findings, *, language: Language = "en") -> str:
     """Return the report as one HTML page: no script needed to read it, nothing loaded from outside.
 
     Both languages are in the page and a button switches between them; `language` is the one it opens in. Chinese
-    characters of names are embedded as font glyphs, those of a Chinese page's words too while the page stays
-    below 150 KB. Equal findings give equal bytes. Raises SettingError for a language it does not speak.
+    characters of names are embedded as font glyphs, those of a Chinese page's words too while the page stays below
+    150 KB; on a page that would be larger, only questions about the study's own treatment or outcome can be chosen.
+    Equal findings give equal bytes. Raises SettingError for a language it does not speak.
     """
     say = Speaker(language)
-    page = _rendered(findings, say, "")
+    page = _rendered(findings, say, "", brief=False)
     codes = chinese_in(_names_in(findings))
-    if language == "zh":
+    font = font_face(codes) if codes else ""
+    brief = len(page.encode()) + len(font) > LARGEST
+    if language == "zh" and not brief:
         whole = font_face(codes | chinese_in(page))
-        if len(page.encode()) + len(whole) <= LARGEST:
-            return _rendered(findings, say, whole)
-    return _rendered(findings, say, font_face(codes)) if codes else page
+        font = whole if len(page.encode()) + len(whole) <= LARGEST else font
+    return _rendered(findings, say, font, brief=brief) if font or brief else page
 
 
 def write_report(findings: Findings, path: str | os.PathLike[str], *, language: Language = "en") -> Path:
@@ -74,13 +76,14 @@ def graph_html(
 ) -> str:
     """Return the interactive graph alone as one HTML page: confidence slider, labels, click or keys for the numbers.
 
-    With an `adjustment` set, its question can be marked: causal paths green, biasing ones orange. Raises as `layout` does.
+    Any treatment and outcome can be chosen: causal paths turn green, biasing ones red, and the set to adjust for is
+    marked; with an `adjustment` set, its question is the first. Raises as `layout` does.
     """
     say = Speaker(language)
     looks = edge_looks(graph, fit, stability)
-    picture = _graph(graph, looks, tiers, {} if adjustment is None else _roles(graph, adjustment.query, adjustment.variables))
+    picture = _graph(graph, looks, tiers)
     parts = _frame(say, font_face(chinese_in("".join((*graph.nodes, title, *(tiers if isinstance(tiers, Mapping) else ()))))))
-    view = _view(picture, looks, asked=adjustment is not None)
+    view = _view(picture, graph, looks, adjustment, adjustment.query if adjustment is not None else None, say)
     return _environment().get_template("graph_page.html.jinja").render(title=shown_name(title) if title else "", **parts, **view)
 
 
@@ -92,14 +95,37 @@ def _frame(say: Speaker, fonts: str) -> dict[str, Any]:
     return {"say": say, "t": say, "words": table()["words"], "style": style, "script": Markup(script), "digest": digest}
 
 
-def _view(picture: Markup, looks: Sequence[EdgeLook], *, asked: bool) -> dict[str, Any]:
-    """Return what the part of a page around the graph needs."""
-    return {"graph": picture, "looks": looks, "label_choice": default_labels(tuple(looks)), "choices": CHOICES, "asked": asked}
+def _view(
+    picture: Markup,
+    graph: CausalGraph,
+    looks: Sequence[EdgeLook],
+    adjustment: AdjustmentSet | NullEffect | None,
+    query: Query | None,
+    say: Speaker,
+    *,
+    brief: bool = False,
+) -> dict[str, Any]:
+    """Return what the part of a page around the graph needs; a `brief` one answers questions about the query's variables only."""
+    answers = questions(graph, adjustment, about=(*query.treatments, *query.outcomes) if brief and query is not None else None)
+    treatments = {one.key.split(">")[0]: names([graph.nodes[k] for k in one.treatments]) for one in answers}
+    outcomes = {one.outcome: graph.nodes[one.outcome] for one in answers}
+    asked = ("", "") if query is None else ("+".join(str(graph.index(x)) for x in query.treatments), str(graph.index(query.outcomes[0])))
+    return {
+        "graph": picture,
+        "looks": looks,
+        "label_choice": default_labels(tuple(looks)),
+        "choices": CHOICES,
+        "matrix": sections.matrix(graph, looks, say),
+        "treatments": dict(sorted(treatments.items(), key=lambda one: [int(k) for k in one[0].split("+")])),
+        "outcomes": dict(sorted(outcomes.items())),
+        "asked": asked,
+        # Numbers only: see `packed`.
+        "answers": Markup(packed(answers)),
+    }
 
 
-def _rendered(found: Findings, say: Speaker, fonts: str) -> str:
+def _rendered(found: Findings, say: Speaker, fonts: str, *, brief: bool) -> str:
     looks = edge_looks(found.graph, found.fit, found.stability)
-    roles = _roles(found.graph, found.query, getattr(found.adjustment, "variables", ()))
     return (
         _environment()
         .get_template("report.html.jinja")
@@ -108,7 +134,6 @@ def _rendered(found: Findings, say: Speaker, fonts: str) -> str:
             title=found.title,
             answer=answer(found, say),
             cards=cards(found, looks, say),
-            matrix=sections.matrix(found.graph, looks, say),
             arrows=sections.arrows(found, looks, say),
             sem=sections.sem(found, say),
             effects=sections.effects(found, say),
@@ -123,31 +148,20 @@ def _rendered(found: Findings, say: Speaker, fonts: str) -> str:
             glossary=[(say.both(*entry["word"]), say.both(*entry["meaning"])) for entry in table()["glossary"]],
             treatment=names(found.query.treatments),
             outcome=names(found.query.outcomes),
-            **_view(_graph(found.graph, looks, found.drawn_tiers, roles), looks, asked=True),
+            **_view(_graph(found.graph, looks, found.drawn_tiers), found.graph, looks, found.adjustment, found.query, say, brief=brief),
             **_frame(say, fonts),
         )
     )
 
 
-def _graph(graph: CausalGraph, looks: Sequence[EdgeLook], tiers: Tiers | None, roles: Roles) -> Markup:
+def _graph(graph: CausalGraph, looks: Sequence[EdgeLook], tiers: Tiers | None) -> Markup:
     """Return the interactive graph; every label's place is wide enough for any choice of label."""
     widest = [max((look.text(choice) for choice in CHOICES), key=lambda text: text_width(text, 1)) for look in looks]
     drawn = layout(graph, tiers=tiers, labels=widest)
     choice = default_labels(tuple(looks))
     edges = tuple(dataclasses.replace(route, label=look.text(choice)) for route, look in zip(drawn.edges, looks, strict=True))
     # Written by `svg_of`, which escapes every name.
-    return Markup(svg_of(dataclasses.replace(drawn, edges=edges), looks, interactive=True, roles=roles))
-
-
-def _roles(graph: CausalGraph, query: Query, adjusted: Sequence[str]) -> Roles:
-    """Return which nodes and edges belong to a question: causal and biasing paths, treatment, outcome, adjustment set."""
-    return {
-        **dict.fromkeys(adjusted, "adjusted"),
-        **dict.fromkeys(query.treatments, "treatment"),
-        **dict.fromkeys(query.outcomes, "outcome"),
-        **dict.fromkeys(biasing_edges(graph, query.treatments, query.outcomes), "biasing"),
-        **dict.fromkeys(causal_edges(graph, query.treatments, query.outcomes), "causal"),
-    }
+    return Markup(svg_of(dataclasses.replace(drawn, edges=edges), looks, interactive=True))
 
 
 def _names_in(found: Findings) -> str:

@@ -14,7 +14,7 @@ from causalsem.graph import CausalGraph
 from causalsem.identify import NullEffect
 from causalsem.report import marks
 from causalsem.report.findings import Findings
-from causalsem.report.looks import NEGATIVE, PLAIN, POSITIVE, EdgeLook
+from causalsem.report.looks import NEGATIVE, PLAIN, POSITIVE, EdgeLook, LabelChoice, default_labels
 from causalsem.report.paths import why_in
 from causalsem.report.story import difference, fit_verdict, names
 from causalsem.report.text import number, p_text, shown_name, significant
@@ -69,15 +69,24 @@ def matrix(graph: CausalGraph, looks: Sequence[EdgeLook], say: Speaker) -> Table
     """Return the graph as a matrix, causes in rows: the same for people who cannot use the picture; None for large graphs."""
     if len(graph.nodes) > MOST_IN_MATRIX:
         return None
-    cells = {(look.source, look.target): f"{look.sign} {look.text('coefficient')}".strip() for look in looks}
+    choice = default_labels(tuple(looks))
+    cells: dict[tuple[str, str], Markup] = {(look.source, look.target): _matrix_cell(k, look, choice) for k, look in enumerate(looks)}
     # An edge without one direction is told in both of its cells.
     cells |= {
         (k.target, k.source): cells[k.source, k.target]
         for k in looks
         if (k.is_undecided or k.is_bidirected) and (k.target, k.source) not in cells
     }
-    rows = [(name, *(cells.get((name, other), "·" if other != name else "") for other in graph.nodes)) for name in graph.nodes]
-    return Table.of((say("cause_of"), *graph.nodes), rows, numbers_from=1)
+    empty = [[Markup("·") if a != b else Markup() for b in graph.nodes] for a in graph.nodes]
+    rows = [(shown_name(a), *(cells.get((a, b), empty[i][j]) for j, b in enumerate(graph.nodes))) for i, a in enumerate(graph.nodes)]
+    return Table.of((say("cause_of"), *map(shown_name, graph.nodes)), rows, numbers_from=1)
+
+
+def _matrix_cell(position: int, look: EdgeLook, choice: LabelChoice) -> Markup:
+    """Return a cell that the page's script knows as this edge; the deeper its colour, the larger the effect."""
+    shade = look.colour + f"{round(110 * min(abs(look.coefficient or 0.0), 0.8)):02x}"
+    cell = '<span class="cell" data-e="{}" data-sign="{}" style="background:{}">{} {}</span>'
+    return Markup(cell).format(position, look.sign, shade, look.sign, look.text(choice))
 
 
 def _origin(found: Findings, look: EdgeLook) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from causalsem.graph import CausalGraph, Mark
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from causalsem.sem import SEMFit
 
 FONTS = "'Causalsem CJK',system-ui,-apple-system,'Segoe UI','Noto Sans','DejaVu Sans','Noto Sans CJK SC','Microsoft YaHei',sans-serif"
-
-Roles = Mapping[str | tuple[str, str], str]
 
 
 def tag(name: str, *inside: str, **attributes: object) -> str:
@@ -57,23 +55,17 @@ def graph_svg(
     return svg_of(drawn, looks, title=title)
 
 
-def svg_of(
-    drawn: Layout, looks: Sequence[EdgeLook], *, title: str | None = None, interactive: bool = False, roles: Roles | None = None
-) -> str:
-    """Return a drawn graph as SVG text; `interactive` adds what the report's script and the keyboard need.
-
-    `roles` names further classes of nodes (by name) and edges (by source and target), such as "adjusted" or "causal".
-    """
-    roles = roles or {}
+def svg_of(drawn: Layout, looks: Sequence[EdgeLook], *, title: str | None = None, interactive: bool = False) -> str:
+    """Return a drawn graph as SVG text; `interactive` adds what the report's script and the keyboard need."""
     head = 24.0 if title else 0.0
     parts = [tag("title", text_of(title or "causal graph"))]
     if title:
         parts.append(_text(12, 19, title, 15, weight="bold", anchor="start"))
     inner = [*_bands(drawn)]
     number = {node.name: k for k, node in enumerate(drawn.nodes)}
-    routes = sorted(zip(drawn.edges, looks, strict=True), key=lambda pair: pair[1].opacity)
-    inner += [_edge(route, look, number if interactive else None, _role(look, roles)) for route, look in routes]
-    inner += [_node(node, number[node.name] if interactive else None, roles.get(node.name)) for node in drawn.nodes]
+    routes = sorted(enumerate(zip(drawn.edges, looks, strict=True)), key=lambda one: one[1][1].opacity)
+    inner += [_edge(route, look, _handles(k, look, number) if interactive else {}) for k, (route, look) in routes]
+    inner += [_node(node, number[node.name] if interactive else None) for node in drawn.nodes]
     parts.append(tag("g", *inner, transform=f"translate(0 {head:g})" if head else None))
     size = {"width": drawn.width, "height": round(drawn.height + head, 1)}
     return tag(
@@ -114,7 +106,7 @@ def _bands(drawn: Layout) -> list[str]:
     return parts
 
 
-def _edge(route: EdgeRoute, look: EdgeLook, number: dict[str, int] | None, role: str | None) -> str:
+def _edge(route: EdgeRoute, look: EdgeLook, handles: dict[str, object]) -> str:
     """Return an edge's group: title, curve, end marks, label."""
     path = "M" + " ".join(f"{x:g},{y:g}" + ("C" if k == 0 else "") for k, (x, y) in enumerate(route.curve))
     line = tag(
@@ -133,23 +125,14 @@ def _edge(route: EdgeRoute, look: EdgeLook, number: dict[str, int] | None, role:
         box = route.label_box
         parts.append(tag("rect", class_="back", x=box.x, y=box.y, width=box.width, height=box.height, rx=3, fill="#fff", fill_opacity=0.85))
         parts.append(_text(round(x, 1), round(y + 4.0, 1), route.label, LABEL_SIZE))
-    if number is None:
-        return tag("g", *parts, opacity=None if look.opacity == 1 else look.opacity)
-    return tag("g", *parts, opacity=None if look.opacity == 1 else look.opacity, class_=_classes("edge", role), **_handles(look, number))
+    return tag("g", *parts, opacity=None if look.opacity == 1 else look.opacity, **handles)
 
 
-def _role(look: EdgeLook, roles: Roles) -> str | None:
-    """Return the role of an arrow; the bidirected edge of a bow has none."""
-    return None if look.is_bidirected else roles.get((look.source, look.target))
-
-
-def _classes(first: str, role: str | None) -> str:
-    return f"{first} {role}" if role else first
-
-
-def _handles(look: EdgeLook, number: dict[str, int]) -> dict[str, object]:
+def _handles(position: int, look: EdgeLook, number: dict[str, int]) -> dict[str, object]:
     """Return the attributes by which the script and a screen reader know an edge."""
     return {
+        "class_": "edge",
+        "data_e": position,
         "data_a": number[look.source],
         "data_b": number[look.target],
         "data_kind": "arrow" if look.marks == (Mark.TAIL, Mark.ARROW) else "other",
@@ -189,7 +172,7 @@ def head_points(tip: Point, end: Point, width: float) -> tuple[Point, Point, Poi
     return tip, (round(back, 1), round(tip[1] - half, 1)), (round(back, 1), round(tip[1] + half, 1))
 
 
-def _node(node: NodeBox, number: int | None, role: str | None) -> str:
+def _node(node: NodeBox, number: int | None) -> str:
     box = node.box
     x, y = box.centre
     first = y + 4.9 - 8.0 * (len(node.lines) - 1)
@@ -198,4 +181,4 @@ def _node(node: NodeBox, number: int | None, role: str | None) -> str:
     parts += [_text(round(x, 1), round(first + 16.0 * k, 1), line, NODE_SIZE) for k, line in enumerate(node.lines)]
     if number is None:
         return tag("g", *parts)
-    return tag("g", *parts, class_=_classes("node", role), data_n=number, tabindex=0, role="button")
+    return tag("g", *parts, class_="node", data_n=number, tabindex=0, role="button")

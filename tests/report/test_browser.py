@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from causalsem.identify import Query, identify
 from causalsem.report import explore, write_report
 
 pytestmark = pytest.mark.browser
@@ -151,8 +152,53 @@ def test_the_question_is_marked_in_the_graph(page):
     before = page.run(colour)
     page.click("#mark")
     assert page.run(colour) != before
-    assert page.run("return document.querySelectorAll('.node.adjusted').length") == 3
+    assert marked(page, "node.adjusted") == ["activity", "age", "price"]
+    assert marked(page, "node.forbidden") == ["cart", "dwell", "review", "浏览"]
+    assert page.text("#told").startswith("The effect is identified. Adjust for: age, activity, price.")
     assert "on a path from treatment to outcome" in page.text(".legend")
+
+
+def marked(page: Browser, css: str) -> list[str]:
+    """Return the names of what bears a class, sorted."""
+    return sorted(page.run(f"return [...document.querySelectorAll('.{css}')].map(x => x.querySelector('title').textContent)"))
+
+
+def chosen(page: Browser, treatment: str, outcome: str) -> None:
+    """Choose a question as a person does, by the names in the two lists."""
+    for which, name in (("treatment", treatment), ("outcome", outcome)):
+        page.run(
+            f"const s = document.querySelector('#{which}'); s.value = [...s.options].find(o => o.text === '{name}').value;"
+            "s.dispatchEvent(new Event('change'))"
+        )
+
+
+def test_any_treatment_and_outcome_can_be_chosen(page, make_findings):
+    graph = make_findings(CHINESE).graph
+    for treatment, outcome in (("浏览", "购买"), ("activity", "购买"), ("age", "浏览")):
+        chosen(page, treatment, outcome)
+        found = identify(graph, Query(treatment, outcome))
+        assert marked(page, "node.adjusted") == sorted(found.variables)
+        causal = {words.split(" · ")[0] for words in marked(page, "edge.causal")}
+        above, below = graph.ancestors(outcome), graph.descendants(treatment)
+        assert causal == {f"{a} → {b}" for a, b, _, _ in graph.edges if a in below and b in above}
+    chosen(page, "购买", "age")
+    assert page.text("#told").startswith("No directed path")
+    assert marked(page, "edge.causal") == []
+    assert "activity → 购买" not in marked(page, "edge.biasing")
+    chosen(page, "age", "age")
+    assert page.text("#told").startswith("Choose a treatment and another variable")
+    page.click("#mark")
+    assert marked(page, "node.adjusted") == marked(page, "edge.biasing") == []
+
+
+def test_the_matrix_follows_the_slider_and_the_labels(page):
+    page.click("#matrix summary")
+    cells = "return [...document.querySelectorAll('.cell')].filter(c => getComputedStyle(c).display !== 'none').length"
+    assert page.run(cells) == 11
+    page.run("const s = document.querySelector('#least'); s.value = 70; s.dispatchEvent(new Event('input'))")
+    assert page.run(cells) == 10
+    page.run("const s = document.querySelector('#labels'); s.value = 'confidence'; s.dispatchEvent(new Event('change'))")
+    assert "→ 100 %" in page.text("#matrix")
 
 
 def test_the_language_switches_both_ways(page):

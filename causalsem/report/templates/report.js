@@ -3,6 +3,10 @@
   const one = s => document.querySelector(s), all = s => [...document.querySelectorAll(s)];
   const root = document.documentElement, svg = one("svg.graph"), info = one("#info");
   const edges = all("svg.graph .edge"), nodes = all("svg.graph .node");
+  const cells = all(".cell"), edge = k => edges.find(e => e.dataset.e === k);
+  const pairs = one("#answers") ? JSON.parse(one("#answers").textContent) : {};
+  const statuses = ["adjustment", "no_effect", "not_amenable", "no_adjustment_set"];
+  const say = key => one("#say-" + key).content.cloneNode(true);
   const words = x => x.querySelector("title").textContent;
   const name = k => words(nodes.find(n => n.dataset.n === k));
   root.classList.add("js");
@@ -11,6 +15,7 @@
     const least = one("#least").value / 100;
     const gone = e => "conf" in e.dataset && +e.dataset.conf < least;
     edges.forEach(e => e.classList.toggle("off", gone(e)));
+    cells.forEach(c => c.classList.toggle("off", gone(edge(c.dataset.e))));
     one("#least-shown").textContent = one("#least").value + " %";
     one("#count").textContent = edges.filter(e => !gone(e)).length;
   };
@@ -19,15 +24,18 @@
     if (text) text.textContent = e.dataset[one("#labels").value];
     const back = e.querySelector(".back");
     if (back) back.classList.toggle("off", !text.textContent);
+    cells.filter(c => c.dataset.e === e.dataset.e).forEach(c => {
+      c.textContent = c.dataset.sign + " " + (e.dataset[one("#labels").value] || "");
+    });
   });
   const line = (key, names) => {
     const p = document.createElement("div");
-    p.append(one("#say-" + key).content.cloneNode(true), ": " + (names.join(", ") || "–"));
+    p.append(say(key), ": " + (names.join(", ") || "–"));
     return p;
   };
   const clear = () => {
     [...edges, ...nodes].forEach(x => x.classList.remove("on", "dim"));
-    info.replaceChildren(one("#say-hint").content.cloneNode(true));
+    info.replaceChildren(say("hint"));
   };
   const choose = x => {
     const again = x.classList.contains("on");
@@ -46,6 +54,25 @@
     const open = mine.filter(e => !arrow(e)).map(other);
     if (open.length) info.append(line("linked", open));
   };
+  const ask = () => {  // masks of nodes and edges, as `Asked.packed` writes them
+    const t = one("#treatment").value, y = one("#outcome").value, on = one("#mark").checked;
+    const [status, ...hex] = on && pairs[t + ">" + y] ? pairs[t + ">" + y].split(".") : ["", "", "", "", ""];
+    const masks = hex.map(h => BigInt("0x" + (h || 0))), has = (mask, k) => (masks[mask] >> BigInt(k) & 1n) === 1n;
+    const named = mask => nodes.map(n => n.dataset.n).filter(k => has(mask, k)).map(name).join(", ");
+    svg.classList.toggle("asked", status !== "");
+    edges.forEach(e => ["causal", "biasing"].forEach((c, k) => e.classList.toggle(c, has(2 + k, e.dataset.e))));
+    nodes.forEach(n => {
+      const k = n.dataset.n, is = {treatment: t.split("+").includes(k), outcome: y === k, adjusted: has(0, k), forbidden: has(1, k)};
+      Object.entries(is).forEach(([c, yes]) => n.classList.toggle(c, status !== "" && yes));
+    });
+    all(".asked-only, #told").forEach(x => x.classList.toggle("shown", on));
+    const told = one("#told");
+    told.replaceChildren(say("asked_" + (status === "" ? "same_twice" : statuses[status])));
+    if (status === "0") {
+      told.append(" ", say("asked_adjust_" + (named(0) ? "for" : "nothing")), named(0) ? " " + named(0) + ". " : " ");
+      if (named(1)) told.append(say("asked_adjust_not"), " " + named(1) + ".");
+    }
+  };
   const save = () => {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([new XMLSerializer().serializeToString(svg)], {type: "image/svg+xml"}));
@@ -55,6 +82,7 @@
   const speak = lang => {
     root.lang = lang;
     all("[data-en]").forEach(e => { e.textContent = e.dataset[lang]; });
+    all("[data-label-en]").forEach(e => e.setAttribute("aria-label", e.getAttribute("data-label-" + lang)));
   };
 
   edges.forEach(e => {  // a wide unseen line, so that a thin one is easy to hit
@@ -62,6 +90,7 @@
     wide.setAttribute("class", "hit");
     e.prepend(wide);
   });
+  cells.forEach(c => c.addEventListener("click", () => choose(edge(c.dataset.e))));
   [...edges, ...nodes].forEach(x => {
     x.addEventListener("click", () => choose(x));
     x.addEventListener("keydown", e => { if (e.key === "Enter" || e.key === " ") { e.preventDefault(); choose(x); } });
@@ -69,10 +98,8 @@
   document.addEventListener("keydown", e => { if (e.key === "Escape") clear(); });
   one("#least").addEventListener("input", filter);
   one("#labels").addEventListener("change", relabel);
-  one("#mark")?.addEventListener("change", e => {
-    svg.classList.toggle("asked", e.target.checked);
-    all(".asked-only").forEach(x => x.classList.toggle("shown", e.target.checked));
-  });
+  one("#mark")?.addEventListener("change", ask);
+  all("#treatment, #outcome").forEach(x => x.addEventListener("change", () => { one("#mark").checked = true; ask(); }));
   one("#save").addEventListener("click", save);
   one("#switch").addEventListener("click", () => speak(root.lang === "en" ? "zh" : "en"));
   window.addEventListener("beforeprint", () => all("details").forEach(d => { d.open = true; }));
