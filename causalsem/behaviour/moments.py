@@ -89,9 +89,14 @@ class Moments:
     def select(self, names: Iterable[str]) -> Moments:
         """Return the moments of the named variables, in that order."""
         names = tuple(names)
-        check_names(names, self.names, where="the moments")
-        index = [self.names.index(name) for name in names]
-        return Moments(names, self.n, self.mean[index], self.covariance[np.ix_(index, index)])
+        if names == self.names:
+            return self
+        place = {name: k for k, name in enumerate(self.names)}
+        check_names(names, place, where="the moments")
+        index = np.array([place[name] for name in names], dtype=np.int64)
+        if len(set(names)) < len(names):
+            raise MomentsError(f"duplicate names {shown(names)}; name every variable once", columns=list(names))
+        return _of_valid(names, self.n, self.mean[index], self.covariance[index[:, None], index])
 
     def require_regular(self) -> Moments:
         """Return self, or raise MomentsError naming constant, duplicate or collinear variables, or too few rows."""
@@ -101,7 +106,10 @@ class Moments:
             raise MomentsError(f"constant variables {shown(constant)}; drop them", columns=constant)
         if self.n <= p:
             raise MomentsError(f"{self.n} rows for {p} variables; hand in more rows than variables or fewer variables")
-        values, vectors = np.linalg.eigh(self.correlation)
+        correlation = self.correlation
+        if _is_far_from_singular(correlation):
+            return self
+        values, vectors = np.linalg.eigh(correlation)
         if values[0] < SINGULAR:
             weight = np.abs(vectors[:, 0])
             tied = [name for name, w in zip(self.names, weight, strict=True) if w > 1e-3 * weight.max()]
@@ -121,6 +129,14 @@ class Moments:
 
     def __repr__(self) -> str:
         return f"Moments(n={self.n:,}, p={len(self.names)}: {', '.join(self.names)})"
+
+
+def _of_valid(names: tuple[str, ...], n: int, mean: FloatArray, covariance: FloatArray) -> Moments:
+    """Return moments that are known to be valid, such as a part of valid ones, without checking them again."""
+    made = object.__new__(Moments)
+    for name, value in (("names", names), ("n", n), ("mean", frozen(mean)), ("covariance", frozen(covariance))):
+        object.__setattr__(made, name, value)
+    return made
 
 
 def moments(data: BehaviourTable | pd.DataFrame | Iterable[BehaviourTable], names: Iterable[str] | None = None) -> Moments:
@@ -177,5 +193,15 @@ def _check_covariance(covariance: FloatArray, names: tuple[str, ...]) -> None:
         raise MomentsError(
             f"the covariance is not symmetric at {names[i]!r}, {names[j]!r}; hand in a symmetric one", columns=[names[i], names[j]]
         )
-    if len(names) and np.linalg.eigvalsh((correlation + correlation.T) / 2)[0] < -1e-8:
+    halved = (correlation + correlation.T) / 2
+    if not _is_far_from_singular(halved) and np.linalg.eigvalsh(halved)[0] < -1e-8:
         raise MomentsError(f"the covariance of {shown(names)} is not positive semi-definite; no data could have it", columns=list(names))
+
+
+def _is_far_from_singular(correlation: FloatArray) -> bool:
+    """Tell whether Cholesky's L already shows it: the smallest eigenvalue is at least 1 / tr(R⁻¹) = 1 / ‖L⁻¹‖²."""
+    try:
+        inverse = np.linalg.inv(np.linalg.cholesky(correlation))
+    except np.linalg.LinAlgError:
+        return False
+    return bool(np.vdot(inverse, inverse) * SINGULAR < 0.01)

@@ -13,7 +13,6 @@ from causalsem.sem.matrices import (
     RAM,
     Implied,
     columns_of,
-    covariance_gradient,
     covariance_information,
     gather,
     implied,
@@ -121,15 +120,14 @@ class NormalPoint:
 
     def derivatives(self, *, hessian: bool = False) -> Derivatives:
         """Return exact derivatives with respect to the parameters."""
-        gradient, information = np.zeros(self.count), np.zeros((self.count, self.count))
-        curvature = np.zeros((self.count, self.count)) if hessian else None
+        total: list[FloatArray | None] = [None, None, None]
         for group, weight in zip(self.groups, self.weights, strict=True):
-            slope, expected, second = _entry_derivatives(group, hessian=hessian)
-            told = group.ram.parameters
-            gradient += weight * gather(slope, told, self.count)
-            information += weight * gather(expected, told, self.count)
-            if curvature is not None and second is not None:
-                curvature += weight * gather(second, told, self.count)
+            for k, part in enumerate(_entry_derivatives(group, hessian=hessian)):
+                if part is not None:
+                    whole = weight * gather(part, group.ram.parameters, self.count)
+                    total[k] = whole if total[k] is None else total[k] + whole
+        gradient, information, curvature = total
+        assert gradient is not None and information is not None  # every model has a group
         return Derivatives(self.value, gradient, information, curvature)
 
 
@@ -137,11 +135,12 @@ def _entry_derivatives(group: NormalGroup, *, hessian: bool) -> tuple[FloatArray
     """Return gradient, expected information and Hessian of ½F with respect to one group's entries."""
     ram, at, W = group.ram, group.implied, group.W
     Z = columns_of(at)
-    WTW = W @ group.T @ W
-    g = look_up(ram, Z, W)
-    slope = covariance_gradient(ram, Z, W - WTW)
+    WZ = W @ Z
+    G, H = Z.T @ WZ, WZ.T @ (group.T @ WZ)  # the Grams of W and W T W, (2q, 2q)
+    slope = ram.h * (G - H)[ram.u, ram.v]
+    g = look_up(ram, G)
     expected = covariance_information(ram, g)
-    second = covariance_hessian(ram, at, g, look_up(ram, Z, WTW)) if hessian else None
+    second = covariance_hessian(ram, at, g, look_up(ram, H), expected) if hessian else None
     if not ram.means:
         return slope, expected, second
     J = mean_jacobian(ram, at)

@@ -25,7 +25,7 @@ from causalsem.sem.partable import ParameterTable, build_table
 from causalsem.sem.result import SEMFit
 from causalsem.sem.sample import Data, group_labels, samples_of
 from causalsem.sem.solutions import equally_good, has_feedback, largest_radius
-from causalsem.sem.solver import Solution, minimise
+from causalsem.sem.solver import Begun, Solution, look, minimise
 from causalsem.sem.standard_errors import delta_se
 from causalsem.sem.starts import start_values
 from causalsem.sem.syntax import Model, parse_model
@@ -80,8 +80,9 @@ def _fit(spec: Model, data: Data, options: SEMOptions, engine: str, notes: dict[
     constraints = Constraints.build(table)
     problem = setup.discrepancy(rams, table.count)
     start = start_values(table, rams, samples)
-    check_identified(spec, table, rams, options, problem.at(start))
-    found = _solve(setup, problem, table, rams, constraints, options, engine, start)
+    begun = look(problem, start)
+    check_identified(spec, table, rams, options, None if begun is None else begun[1])
+    found = _solve(setup, problem, table, rams, constraints, options, engine, start, begun)
     J = independent_rows(constraints.equal(found.theta, found.active)[1])
     vcov = _covariance(setup, problem, found, J, options, table)
     measures = fit_measures(table, rams, setup, problem, found, J)
@@ -104,11 +105,12 @@ def _solve(
     options: SEMOptions,
     engine: str,
     start: FloatArray,
+    begun: Begun | None,
 ) -> Solution:
     """Return the solution of our solver, or that of another engine with the derivatives of our own discrepancy."""
     if engine != "causalsem":
         return _from_engine(setup, problem, table, engine)
-    found = minimise(problem, start, constraints, max_steps=options.max_steps)
+    found = minimise(problem, start, constraints, max_steps=options.max_steps, begun=begun)
     if constraints.violation(found.theta) > 1e-6:
         told = shown([str(r) for r in table.constraints] or ["lower() and upper() bounds"])
         raise SettingError(f"the constraints contradict each other: no parameters meet {told}; drop one of them")

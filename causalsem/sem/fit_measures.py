@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import chdtrc, chdtri, chndtr
+from scipy.special import chdtrc, chdtri, chndtr, chndtrinc
 
 from causalsem._values import FloatArray, IntArray
 from causalsem.sem.matrices import Implied, inverse_and_logdet
@@ -71,10 +70,21 @@ def _below(chisq: float, df: float, noncentral: float) -> float:
     return float(chndtr(max(chisq, 0.0), df, noncentral))
 
 
+def _slope_below(chisq: float, df: float, noncentral: float) -> float:
+    """Return the derivative of P(χ²_df(λ) ≤ chisq) by λ: half the difference that two more degrees of freedom make."""
+    return 0.5 * (_below(chisq, df + 2.0, noncentral) - _below(chisq, df, noncentral))
+
+
 def noncentrality(chisq: float, df: float, share: float) -> float:
     """Return λ with P(χ²_df(λ) ≤ chisq) = share, or 0 where none is that small."""
     if chisq <= 0 or _below(chisq, df, 0.0) < share:
         return 0.0
+    # SciPy's own inverse is quick but not right everywhere: it is taken where it proves itself.
+    quick = float(chndtrinc(chisq, df, share))
+    if math.isfinite(quick):
+        quick -= (_below(chisq, df, quick) - share) / _slope_below(chisq, df, quick)
+        if abs(_below(chisq, df, quick) - share) < 1e-13:
+            return quick
     high = max(chisq, 1.0)
     while _below(chisq, df, high) > share:
         high *= 2.0
@@ -108,7 +118,7 @@ def _normal_logl(sample: Sample, index: Sequence[int]) -> float:
     k = len(index)
     if not k:
         return 0.0
-    part = sample.covariance[np.ix_(index, index)]
+    part = sample.covariance[np.ix_(index, index)] if k < len(sample.names) else sample.covariance
     return -0.5 * sample.n * (k * math.log(2 * math.pi) + float(np.linalg.slogdet(part)[1]) + k)
 
 
@@ -143,63 +153,48 @@ def robust_measures(
 
 def baseline_discrepancy(sample: Sample, x: Sequence[int]) -> float:
     """Return F_ML of the independence model, in which only the fixed causes `x` covary."""
-    rest = [k for k in range(len(sample.names)) if k not in set(x)]
     S = sample.covariance
+    rest = np.delete(S.diagonal(), x) if len(x) else S.diagonal()
     block = float(np.linalg.slogdet(S[np.ix_(x, x)])[1]) if len(x) else 0.0
-    return float(np.log(np.diag(S)[rest]).sum()) + block - float(np.linalg.slogdet(S)[1])
+    return float(np.log(rest).sum()) + block - float(np.linalg.slogdet(S)[1])
 
 
 def residual_measures(samples: Sequence[Sample], at: Sequence[Implied], weights: FloatArray, *, means: bool) -> dict[str, float]:
     """Return root mean square residuals of each kind: raw (rmr), standardised (srmr), correlation (crmr), Mplus's."""
     out: dict[str, float] = {}
-    kinds: dict[str, Callable[[Sample, Implied], tuple[FloatArray, FloatArray]]] = {
-        "rmr": _raw_residuals,
-        "srmr": _bentler_residuals,
-        "crmr": _correlation_residuals,
-        "srmr_mplus": _mplus_residuals,
-    }
-    for name, residuals in kinds.items():
-        parts = [residuals(s, a) for s, a in zip(samples, at, strict=True)]
+    groups = [_residuals(s, a) for s, a in zip(samples, at, strict=True)]
+    for name in groups[0]:
+        parts = [(_lower_square(matrix), float(level @ level), len(level)) for matrix, level in (g[name] for g in groups)]
         # The diagonal of a correlation residual is zero by definition and not counted.
-        counts = [len(c) - (len(m) if name == "crmr" else 0) for c, m in parts]
-        plain = [math.sqrt(float(c @ c) / k) if k else 0.0 for (c, _), k in zip(parts, counts, strict=True)]
-        both = [math.sqrt(float(c @ c + m @ m) / (k + len(m))) for (c, m), k in zip(parts, counts, strict=True)]
+        counts = [p * (p - 1) // 2 if name == "crmr" else p * (p + 1) // 2 for _, _, p in parts]
+        plain = [math.sqrt(c / k) if k else 0.0 for (c, _, _), k in zip(parts, counts, strict=True)]
+        both = [math.sqrt((c + m) / (k + p)) for (c, m, p), k in zip(parts, counts, strict=True)]
         out[f"{name}_nomean"] = float(weights @ plain)
         out[name] = float(weights @ both) if means else out[f"{name}_nomean"]
     out["srmr_bentler"], out["srmr_bentler_nomean"] = out["srmr"], out.pop("srmr_nomean")
     return out
 
 
-@lru_cache(maxsize=64)
-def _lower(p: int) -> tuple[IntArray, IntArray]:
-    """Return the indices of the lower triangle of a (p, p) matrix; the same few sizes are asked for again and again."""
-    i, j = np.tril_indices(p)
-    return i, j
+def _residuals(s: Sample, a: Implied) -> dict[str, tuple[FloatArray, FloatArray]]:
+    """Return residual (co)variances and means of one group in the units of each kind."""
+    gap, level = s.covariance - a.sigma, s.mean - a.mu
+    sd, fitted = np.sqrt(s.covariance.diagonal()), np.sqrt(np.abs(a.sigma.diagonal()))
+    correlation = s.covariance / sd / sd[:, None] - a.sigma / fitted / fitted[:, None]
+    bentler, standard = gap / sd / sd[:, None], level / sd
+    mplus = correlation.copy()
+    mplus.flat[:: len(mplus) + 1] = bentler.diagonal()
+    return {
+        "rmr": (gap, level),
+        "srmr": (bentler, standard),
+        "crmr": (correlation, standard),
+        "srmr_mplus": (mplus, s.mean / sd - a.mu / fitted),
+    }
 
 
-def _vech(matrix: FloatArray) -> FloatArray:
-    return matrix[_lower(len(matrix))]
-
-
-def _raw_residuals(s: Sample, a: Implied) -> tuple[FloatArray, FloatArray]:
-    return _vech(s.covariance - a.sigma), s.mean - a.mu
-
-
-def _bentler_residuals(s: Sample, a: Implied) -> tuple[FloatArray, FloatArray]:
-    sd = np.sqrt(np.diag(s.covariance))
-    return _vech((s.covariance - a.sigma) / np.outer(sd, sd)), (s.mean - a.mu) / sd
-
-
-def _correlation_residuals(s: Sample, a: Implied) -> tuple[FloatArray, FloatArray]:
-    sd, fitted = np.sqrt(np.diag(s.covariance)), np.sqrt(np.abs(np.diag(a.sigma)))
-    return _vech(s.covariance / np.outer(sd, sd) - a.sigma / np.outer(fitted, fitted)), (s.mean - a.mu) / sd
-
-
-def _mplus_residuals(s: Sample, a: Implied) -> tuple[FloatArray, FloatArray]:
-    sd, fitted = np.sqrt(np.diag(s.covariance)), np.sqrt(np.abs(np.diag(a.sigma)))
-    R = s.covariance / np.outer(sd, sd) - a.sigma / np.outer(fitted, fitted)
-    np.fill_diagonal(R, (np.diag(s.covariance) - np.diag(a.sigma)) / np.diag(s.covariance))
-    return _vech(R), s.mean / sd - a.mu / fitted
+def _lower_square(matrix: FloatArray) -> float:
+    """Return the sum of squares over the lower triangle and diagonal of a symmetric matrix."""
+    diagonal = matrix.diagonal()
+    return 0.5 * float(np.vdot(matrix, matrix) + diagonal @ diagonal)
 
 
 def goodness_measures(
@@ -220,24 +215,43 @@ def goodness_measures(
     gfi = 0.0
     for s, a, w, fixed in zip(samples, at, weights, x, strict=True):
         counted, level = s.covariance.copy(), s.mean.copy()
-        counted[np.ix_(fixed, fixed)] = 0.0
-        level[fixed] = 0.0
-        off = _length(s.covariance - a.sigma, s.mean - a.mu, s, a, metric, means=means)
-        gfi += float(w) * (1.0 - _ratio(off, _length(counted, level, s, a, metric, means=means)))
+        if len(fixed):
+            counted[np.ix_(fixed, fixed)] = 0.0
+            level[fixed] = 0.0
+        parts = _inverses(s, a, metric)
+        off = _length(s.covariance - a.sigma, s.mean - a.mu if means else None, parts)
+        gfi += float(w) * (1.0 - _ratio(off, _length(counted, level if means else None, parts)))
     return {"gfi": gfi, "agfi": 1.0 - moments / df * (1.0 - gfi) if df else 1.0, "pgfi": gfi * df / moments}
 
 
-def _length(matrix: FloatArray, vector: FloatArray, s: Sample, a: Implied, metric: str, *, means: bool) -> float:
-    """Return the squared length of moments in a metric; with missing values, that of what the rows have seen."""
+# What a missing-data pattern has seen (None: everything), its share of the rows, and the inverse of the metric there.
+_Part = tuple[IntArray | None, float, FloatArray]
+
+
+def _inverses(s: Sample, a: Implied, metric: str) -> list[_Part] | None:
+    """Return what makes the metric of GFI, or None where it has no inverse."""
     if metric == "unit":
-        lower = _vech(matrix)
-        return float(lower @ lower + (vector @ vector if means else 0.0))
+        return []
     base = a.sigma if metric == "model" else s.covariance
-    total = 0.0
-    for seen, share in [(k.seen, k.n / s.n) for k in s.patterns] or [(np.arange(a.p), 1.0)]:
-        solved = inverse_and_logdet(base[np.ix_(seen, seen)])
+    out: list[_Part] = []
+    whole: list[tuple[IntArray | None, float]] = [(None, 1.0)]
+    for seen, share in [(k.seen, k.n / s.n) for k in s.patterns] or whole:
+        solved = inverse_and_logdet(base if seen is None else base[np.ix_(seen, seen)])
         if solved is None:
-            return math.nan
-        M = solved[0] @ matrix[np.ix_(seen, seen)]
-        total += share * (0.5 * float(np.vdot(M.T, M)) + (float(vector[seen] @ solved[0] @ vector[seen]) if means else 0.0))
+            return None
+        out.append((seen, share, solved[0]))
+    return out
+
+
+def _length(matrix: FloatArray, vector: FloatArray | None, parts: list[_Part] | None) -> float:
+    """Return the squared length of moments in a metric (plain where it has no parts); with missing values, of what was seen."""
+    if parts is None:
+        return math.nan
+    if not parts:
+        return _lower_square(matrix) + (float(vector @ vector) if vector is not None else 0.0)
+    total = 0.0
+    for seen, share, inverse in parts:
+        M = inverse @ (matrix if seen is None else matrix[np.ix_(seen, seen)])
+        there = vector if seen is None or vector is None else vector[seen]
+        total += share * (0.5 * float(np.vdot(M.T, M)) + (float(there @ inverse @ there) if there is not None else 0.0))
     return total

@@ -5,31 +5,32 @@ from __future__ import annotations
 import numpy as np
 
 from causalsem._values import FloatArray
-from causalsem.sem.matrices import RAM, Implied, Looked, columns_of, covariance_information, cross_information, mean_jacobian
+from causalsem.sem.matrices import RAM, Implied, Looked, columns_of, cross_information, mean_jacobian
 
 
-def covariance_hessian(ram: RAM, at: Implied, g: Looked, t: Looked) -> FloatArray:
+def covariance_hessian(ram: RAM, at: Implied, g: Looked, t: Looked, information: FloatArray) -> FloatArray:
     """Return ∂²f over covariance entries of f = ½[log|Σ| + tr(W T)], with g looked up in W = Σ⁻¹ and t in W T W.
 
+    `information` is the expected one, ½ tr(W dΣ W dΣ).
     d²f = ½tr(Ω d²Σ) − ½tr(W dΣ W dΣ) + tr(W dΣ WTW dΣ), Ω = W − WTW.
     """
     omega = Looked(g.uu - t.uu, g.uv - t.uv, g.vv)
-    return 2.0 * cross_information(ram, g, t) - covariance_information(ram, g) + covariance_curvature(ram, at, omega)
+    return 2.0 * cross_information(ram, g, t) - information + covariance_curvature(ram, at, omega)
 
 
 def covariance_curvature(ram: RAM, at: Implied, omega: Looked) -> FloatArray:
     """Return ½ tr(Ω ∂²Σ) over covariance entries, with `omega` looked up in Ω (its vv is not used)."""
     na, nc = len(ram.a_row), len(ram.u)
-    out = np.zeros((nc, nc))
     if not na:
-        return out
+        return np.zeros((nc, nc))
     # An arrow r ← c moves a column u by E[c, u] X_r, and a column v likewise.
-    EV = np.hstack([at.E, at.V]).take(ram.a_col, 0)
-    by_u, by_v = ram.h * EV.take(ram.u, 1) * omega.uv[:na], ram.h * EV.take(ram.v, 1) * omega.uu[:na]
-    out[:na, :na] = by_u[:, :na] + by_u[:, :na].T + by_v[:, :na]
-    mixed = by_u[:, na:] + by_v[:, na:]
-    out[:na, na:] = mixed
-    out[na:, :na] = mixed.T
+    EV = np.concatenate([at.E, at.V], axis=1).take(ram.a_col, 0)
+    by_u, by_v = EV.take(ram.u, 1) * ram.h * omega.uv[:na], EV.take(ram.v, 1) * ram.h * omega.uu[:na]
+    out = np.zeros((nc, nc))
+    out[:na] = by_u
+    out[:na] += by_v
+    out[na:, :na] = out[:na, na:].T
+    out[:na, :na] += by_u[:, :na].T
     return out
 
 

@@ -10,12 +10,13 @@ import numpy as np
 from causalsem._values import FloatArray
 from causalsem.errors import NotIdentifiedError, shown
 from causalsem.sem.constraints import Constraints, null_space
-from causalsem.sem.discrepancy import NormalML, Point
+from causalsem.sem.discrepancy import Derivatives, NormalML
 from causalsem.sem.matrices import RAM, ram_of
 from causalsem.sem.options import SEMOptions
 from causalsem.sem.partable import ParameterTable, build_table
 from causalsem.sem.repairs import smallest_repairs
 from causalsem.sem.sample import Sample
+from causalsem.sem.standard_errors import invert_information
 from causalsem.sem.syntax import Model
 
 # Eigenvalues of the information at unit diagonal; it squares the Jacobian, so 1e-10 is a singular value of 1e-5.
@@ -49,7 +50,7 @@ def is_plainly_identified(rams: Sequence[RAM]) -> bool:
     return True
 
 
-def check_identified(model: Model, table: ParameterTable, rams: Sequence[RAM], options: SEMOptions, start: Point | None) -> None:
+def check_identified(model: Model, table: ParameterTable, rams: Sequence[RAM], options: SEMOptions, start: Derivatives | None) -> None:
     """Raise NotIdentifiedError when no data could determine the parameters, with what stays open and what would mend it.
 
     The rank of ∂(moments)/∂θ is the same at almost every θ and never larger: full rank at the `start`
@@ -67,15 +68,13 @@ def check_identified(model: Model, table: ParameterTable, rams: Sequence[RAM], o
         raise NotIdentifiedError(message, **evidence, repairs=tuple(found))
 
 
-def _is_regular(start: Point | None) -> bool:
+def _is_regular(start: Derivatives | None) -> bool:
     """Tell whether the information at a point has full rank beyond doubt."""
     if start is None:
         return False
-    information = start.derivatives().information
-    if (np.diag(information) <= 0).any():
-        return False
-    scale = 1.0 / np.sqrt(np.diag(information))
-    return bool(np.linalg.eigvalsh(information * np.outer(scale, scale))[0] > SURE)
+    inverse = invert_information(start.information)
+    # At unit diagonal the smallest eigenvalue is at least 1 / tr(I⁻¹).
+    return inverse is not None and float(inverse.diagonal() @ start.information.diagonal()) * SURE < 1.0
 
 
 def _is_identified(model: Model, options: SEMOptions, like: ParameterTable) -> bool:

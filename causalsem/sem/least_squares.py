@@ -88,7 +88,8 @@ def _residual_curvature(ram: RAM, at: Implied, pull: FloatArray) -> FloatArray:
     Omega = np.zeros((p, p))
     i, j = np.tril_indices(p)
     Omega[i, j] = Omega[j, i] = -of_covariance * np.where(i == j, 2.0, 1.0)
-    curved = covariance_curvature(ram, at, look_up(ram, columns_of(at), Omega))
+    Z = columns_of(at)
+    curved = covariance_curvature(ram, at, look_up(ram, Z.T @ (Omega @ Z)))
     if not ram.means:
         return curved
     out = mean_curvature(ram, at, of_means)

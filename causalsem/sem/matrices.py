@@ -6,6 +6,7 @@ information and Hessian are look-ups in one 2q × 2q Gram matrix Zᵀ M Z: O(q³
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -150,12 +151,11 @@ def implied(ram: RAM, theta: FloatArray) -> Implied:
 def inverse_and_logdet(matrix: FloatArray) -> tuple[FloatArray, float] | None:
     """Return inverse and log determinant of a symmetric matrix by Cholesky, or None when it is not positive definite."""
     factor, info = lapack.dpotrf(matrix, lower=1, clean=1)
-    diagonal = factor.diagonal()
-    if info != 0 or not np.isfinite(diagonal).all():
-        return None
-    logdet = 2.0 * float(np.log(diagonal).sum())
-    half, info = lapack.dpotri(factor, lower=1)
     if info != 0:
+        return None
+    logdet = 2.0 * float(np.log(factor.diagonal()).sum())
+    half, info = lapack.dpotri(factor, lower=1)
+    if info != 0 or not math.isfinite(logdet):
         return None
     inverse = half + half.T
     inverse.flat[:: len(inverse) + 1] *= 0.5
@@ -173,12 +173,11 @@ class Looked:
 
 def columns_of(at: Implied) -> FloatArray:
     """Return Z = [X | Y], (p, 2q)."""
-    return np.hstack([at.E[: at.p], at.V[: at.p]])
+    return np.concatenate([at.E[: at.p], at.V[: at.p]], axis=1)
 
 
-def look_up(ram: RAM, Z: FloatArray, metric: FloatArray) -> Looked:
-    """Return the Grams of the entries' columns in `metric` (p, p)."""
-    G = Z.T @ (metric @ Z)
+def look_up(ram: RAM, G: FloatArray) -> Looked:
+    """Return the Gram G = ZᵀMZ (2q, 2q) looked up at the entries' columns."""
     by_u, by_v = G.take(ram.u, 0), G.take(ram.v, 0)
     return Looked(by_u.take(ram.u, 1), by_u.take(ram.v, 1), by_v.take(ram.v, 1))
 

@@ -93,7 +93,7 @@ class SEMOptions:
         told = {**PRESETS[preset], **{k: v for k, v in options.items() if v is not None}}
         if told.get("std_lv") and "auto_fix_first" not in options:
             told["auto_fix_first"] = False
-        return replace(cls(preset=preset), **told).checked()  # type: ignore[arg-type]  # checked above
+        return cls(preset=preset, **told).checked()  # type: ignore[arg-type]  # checked above
 
     def checked(self) -> SEMOptions:
         """Return self, or raise SettingError at a value outside what is built."""

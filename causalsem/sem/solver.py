@@ -19,6 +19,8 @@ JUDGEABLE = 1e-13
 # A Newton step this short leaves an error of about its square.
 SURE = 1e-9
 MET = 1e-11
+# A point and the derivatives there, without a Hessian.
+Begun = tuple[Point, Derivatives]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,9 +37,11 @@ class Solution:
     others: tuple[FloatArray, ...] = ()
 
 
-def minimise(problem: Discrepancy, start: FloatArray, constraints: Constraints, *, max_steps: int = 500) -> Solution:
-    """Return the minimum reached from `start`; inequalities are met by an active set."""
-    found = _descend(problem, start, constraints, (), max_steps)
+def minimise(
+    problem: Discrepancy, start: FloatArray, constraints: Constraints, *, max_steps: int = 500, begun: Begun | None = None
+) -> Solution:
+    """Return the minimum reached from `start`; inequalities are met by an active set. `begun` is the look at `start`, if one was taken."""
+    found = _descend(problem, start, constraints, (), max_steps, begun)
     for _ in range(3 * constraints.sides):
         active = constraints.next_active(found.theta, found.at.gradient, found.active)
         if active is None:
@@ -46,19 +50,27 @@ def minimise(problem: Discrepancy, start: FloatArray, constraints: Constraints, 
     return found
 
 
-def _descend(problem: Discrepancy, theta: FloatArray, constraints: Constraints, active: tuple[int, ...], max_steps: int) -> Solution:
+def _descend(
+    problem: Discrepancy,
+    theta: FloatArray,
+    constraints: Constraints,
+    active: tuple[int, ...],
+    max_steps: int,
+    begun: Begun | None = None,
+) -> Solution:
     """Take Newton steps (Fisher steps where the Hessian is not positive definite) until one is of no length."""
-    point = problem.at(theta)
-    if point is None:
+    begun = begun or look(problem, theta)
+    if begun is None:
         raise NotConvergedError(
             "the start values imply no proper covariance; give others with start(), or simplify the model", partial=theta
         )
+    point, at = begun
     for step in range(max_steps + 1):
         # A recursive model starts at its optimum: the Hessian is only asked for from the second look on.
-        at = point.derivatives(hessian=step > 0)
+        at = point.derivatives(hessian=True) if step else at
         c, J = constraints.equal(theta, active)
         move, decrement, multipliers = _direction(at, c, J)
-        off = float(np.abs(c).max(initial=0.0))
+        off = float(np.abs(c).max()) if len(c) else 0.0
         if decrement < CLOSE and off < MET:
             return Solution(theta, at, step, True, active)
         if step == max_steps:
@@ -72,6 +84,12 @@ def _descend(problem: Discrepancy, theta: FloatArray, constraints: Constraints, 
             return Solution(theta, at, step, decrement < 1e-10 and off < 1e-6, active)
         theta, point = further
     return Solution(theta, at, max_steps, False, active)
+
+
+def look(problem: Discrepancy, theta: FloatArray) -> Begun | None:
+    """Return the discrepancy at θ with its gradient and information, or None where the model implies no proper covariance."""
+    point = problem.at(theta)
+    return None if point is None else (point, point.derivatives())
 
 
 def _last_step(problem: Discrepancy, theta: FloatArray, steps: int, active: tuple[int, ...]) -> Solution | None:
@@ -102,17 +120,16 @@ def _direction(at: Derivatives, c: FloatArray, J: FloatArray) -> tuple[FloatArra
 
 def _solve(metric: FloatArray, gradient: FloatArray, c: FloatArray, J: FloatArray) -> tuple[FloatArray, float, FloatArray] | None:
     """Return the step of a positive definite metric, or None; scaled to unit diagonal against bad units."""
-    diagonal = np.diag(metric)
-    if (diagonal <= 0).any():
+    diagonal = metric.diagonal()
+    if diagonal.min() <= 0:
         return None
     scale = 1.0 / np.sqrt(diagonal)
+    scaled = metric * scale * scale[:, None]
     if len(c):
         # With constraints the metric need only be positive definite along them: augment it across.
-        across = (J * scale).T @ (J * scale)
-        factor, info = lapack.dpotrf(metric * np.outer(scale, scale) + across, lower=1)
-    else:
-        factor, info = lapack.dpotrf(metric * np.outer(scale, scale), lower=1)
-    if info != 0 or np.diag(factor).min() < 1e-7:
+        scaled += (J * scale).T @ (J * scale)
+    factor, info = lapack.dpotrf(scaled, lower=1)
+    if info != 0 or factor.diagonal().min() < 1e-7:
         return None
     if not len(c):
         step = -scale * lapack.dpotrs(factor, scale * gradient, lower=1)[0]
@@ -157,7 +174,7 @@ def _halved(
     multipliers: FloatArray,
 ) -> tuple[FloatArray, Point] | None:
     """Return the first of θ + δ, θ + δ/2, … that lowers discrepancy + penalty, with the discrepancy there, or None."""
-    penalty = 2.0 * float(np.abs(multipliers).max(initial=0.0)) + 1.0
+    penalty = 2.0 * float(np.abs(multipliers).max()) + 1.0 if len(c) else 0.0
     before = value + penalty * float(np.abs(c).sum())
     share = 1.0
     for _ in range(40):
@@ -168,7 +185,7 @@ def _halved(
             continue
         if decrement < JUDGEABLE:
             return candidate, point
-        violation = float(np.abs(constraints.equal(candidate, active)[0]).sum())
+        violation = float(np.abs(constraints.equal(candidate, active)[0]).sum()) if len(c) else 0.0
         if point.value + penalty * violation < before:
             return candidate, point
     return None

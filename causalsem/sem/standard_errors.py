@@ -28,18 +28,21 @@ def invert_information(information: FloatArray) -> FloatArray | None:
     """Return the inverse of a positive definite matrix, scaled to unit diagonal on the way, or None."""
     if not len(information):
         return information
-    diagonal = np.diag(information)
-    if not np.isfinite(information).all() or (diagonal <= 0).any():
+    diagonal = information.diagonal()
+    if not diagonal.min() > 0 or not np.isfinite(information).all():
         return None
     scale = 1.0 / np.sqrt(diagonal)
-    scaled = information * np.outer(scale, scale)
+    scaled = information * scale * scale[:, None]
     factor, info = lapack.dpotrf(scaled, lower=1, clean=1)
     # The smallest pivot bounds the smallest eigenvalue from above; eigenvalues are only computed when it is small.
-    if info != 0 or (np.diag(factor).min() ** 2 < 1e-6 and np.linalg.eigvalsh(scaled)[0] < SINGULAR):
+    if info != 0 or (factor.diagonal().min() ** 2 < 1e-6 and np.linalg.eigvalsh(scaled)[0] < SINGULAR):
         return None
-    inverse = lapack.dpotri(factor, lower=1)[0]
-    lower = np.tril(inverse)
-    return (lower + np.tril(inverse, -1).T) * np.outer(scale, scale)
+    half = lapack.dpotri(factor, lower=1)[0]
+    inverse = half + half.T
+    inverse.flat[:: len(inverse) + 1] *= 0.5
+    inverse *= scale
+    inverse *= scale[:, None]
+    return inverse
 
 
 def delta_se(gradients: FloatArray, vcov: FloatArray) -> FloatArray:

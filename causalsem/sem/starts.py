@@ -36,7 +36,7 @@ def _group_start(ram: RAM, sample: Sample) -> tuple[FloatArray, FloatArray, Floa
     free = np.zeros((q, q), dtype=bool)
     free[ram.a_row, ram.a_col] = True
     for f in _bottom_up(ram, free):
-        _start_latent(f, p, A, C, free, S)
+        _start_latent(f, A, C, free)
     _least_squares(p, A, C, free)
     S[ram.s_row, ram.s_col] = _spreads(ram, A, C, S)
     level = np.zeros(q)
@@ -52,16 +52,18 @@ def _bottom_up(ram: RAM, free: BoolArray) -> list[int]:
     return sorted(range(p, q), key=lambda f: -int(loads[:p, f].any()))
 
 
-def _start_latent(f: int, p: int, A: FloatArray, C: FloatArray, free: BoolArray, S: FloatArray) -> None:
+def _start_latent(f: int, A: FloatArray, C: FloatArray, free: BoolArray) -> None:
     """Set a latent's loadings by the first principal axis of its indicators, and its row of the working covariance C."""
-    children = np.flatnonzero((free[:, f] | (A[:, f] != 0)) & (np.diag(C) > 0))
+    children = ((free[:, f] | (A[:, f] != 0)) & (C.diagonal() > 0)).nonzero()[0]
     if not len(children):
         C[f, f] = 1.0
         return
-    sd = np.sqrt(np.diag(C)[children])
-    R = C[np.ix_(children, children)] / np.outer(sd, sd)
-    values, vectors = np.linalg.eigh(R)
-    axis = vectors[:, -1] * np.sign(vectors[np.argmax(np.abs(vectors[:, -1])), -1] or 1.0)
+    part = C[children[:, None], children]
+    sd = np.sqrt(part.diagonal())
+    values, vectors, _ = lapack.dsyev(part / sd / sd[:, None])
+    axis = vectors[:, -1]
+    if axis[np.abs(axis).argmax()] < 0:
+        axis = -axis
     k = len(children)
     # The axis explains (λ − 1)/(k − 1) of a common factor's share; one half when there is a single indicator.
     share = np.clip((values[-1] - 1) / (k - 1), 0.1, 0.9) if k > 1 else 0.9
@@ -69,14 +71,14 @@ def _start_latent(f: int, p: int, A: FloatArray, C: FloatArray, free: BoolArray,
     fixed = ~free[children, f] & (A[children, f] != 0)
     scale = 1.0
     if fixed.any():
-        j = int(np.flatnonzero(fixed)[0])
+        j = int(fixed.argmax())
         scale = A[children[j], f] / loading[j]
         A[children, f] = np.where(fixed, A[children, f], loading * scale)
     else:
         A[children, f] = loading
-    weight = axis / sd / axis.__abs__().sum()
+    weight = axis / sd
     variance = 1.0 / scale**2
-    spread = float(weight @ C[np.ix_(children, children)] @ weight)
+    spread = float(weight @ part @ weight)
     stretch = np.sqrt(variance / spread) if spread > 0 else 1.0
     C[f, :] = stretch * (weight @ C[children, :])
     C[:, f] = C[f, :]
@@ -103,18 +105,20 @@ def _least_squares(p: int, A: FloatArray, C: FloatArray, free: BoolArray) -> Non
 
 
 def _spreads(ram: RAM, A: FloatArray, C: FloatArray, S: FloatArray) -> FloatArray:
-    """Return start (co)variances: residual ones of equations, half the variance of indicators, zero latent covariances."""
+    """Return start (co)variances: residual ones of equations, what factors leave of indicators."""
     q, p = len(A), ram.p
     lower = np.eye(q) - A
     residual = lower @ C @ lower.T
-    total = np.maximum(np.diag(C), 0.0)
+    total = np.maximum(C.diagonal(), 0.0)
     measured = np.zeros(q, dtype=bool)
     measured[ram.a_row[ram.a_col >= p]] = True
     measured |= (ram.A0[:, p:] != 0).any(axis=1)
     measured[p:] = False
     latent = np.arange(q) >= p
     least = np.where(latent, np.where(total > 0, 0.05 * total, 0.05), 1e-12 * total)
-    own = np.where(measured, 0.5 * total, np.maximum(np.diag(residual), least))
+    unexplained = total - ((A[:, p:] @ C[p:, p:]) * A[:, p:]).sum(axis=1)
+    own = np.where(measured, np.clip(unexplained, 0.2 * total, 0.9 * total), np.maximum(residual.diagonal(), least))
     i, j = ram.s_row, ram.s_col
-    simple = ~(measured | latent)
-    return np.where(i == j, own[i], np.where(simple[i] & simple[j], residual[i, j], 0.0))
+    # Composites stand in for factors in C, so that their covariances are a possible start too.
+    alike = ~(measured[i] | measured[j]) & (latent[i] == latent[j])
+    return np.where(i == j, own[i], np.where(alike, residual[i, j], 0.0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NoReturn
 
 from causalsem.errors import ModelSyntaxError
@@ -88,8 +89,12 @@ class Model:
     relations: tuple[Relation, ...] = ()
 
 
+@lru_cache(maxsize=64)
 def parse_model(text: str) -> Model:
-    """Return the model that lavaan text describes; raises ModelSyntaxError with line, column and what was expected."""
+    """Return the model that lavaan text describes; raises ModelSyntaxError with line, column and what was expected.
+
+    The last texts are remembered: a Model cannot change, and the same text is often fitted to many samples.
+    """
     model = _parse(text)
     if not model.blocks:
         message = "the model has no statement; write at least one line such as 'buy ~ browse'"
@@ -151,10 +156,11 @@ def _lines(text: str) -> Iterator[list[Token]]:
         if token.kind == "end":
             ends = max(ends, 2 if token.text == ";" else 1)
             continue
-        goes_on = bool(held) and ends < 2 and (_is_open(held) or (token.kind == "sign" and token.text not in ("-", "(")))
-        if held and ends and not goes_on:
-            yield held
-            held = []
+        if held and ends:
+            goes_on = ends < 2 and ((token.kind == "sign" and token.text not in ("-", "(")) or _is_open(held))
+            if not goes_on:
+                yield held
+                held = []
         held.append(token)
         ends = 0
     if held:
@@ -162,9 +168,11 @@ def _lines(text: str) -> Iterator[list[Token]]:
 
 
 def _is_open(tokens: list[Token]) -> bool:
+    """Tell whether a statement cannot end here: after an operator, or inside brackets."""
     last = tokens[-1]
-    depth = sum((t.text == "(") - (t.text == ")") for t in tokens if t.kind == "sign")
-    return depth > 0 or (last.kind == "sign" and last.text != ")" and not _is_block(tokens))
+    if last.kind == "sign" and last.text != ")" and not _is_block(tokens):
+        return True
+    return sum((t.text == "(") - (t.text == ")") for t in tokens if t.kind == "sign") > 0
 
 
 class _Reader:
