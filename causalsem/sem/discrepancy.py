@@ -127,7 +127,8 @@ class NormalPoint:
                     whole = weight * gather(part, group.ram.parameters, self.count)
                     total[k] = whole if total[k] is None else total[k] + whole
         gradient, information, curvature = total
-        assert gradient is not None and information is not None  # every model has a group
+        assert gradient is not None, "a model has at least one group"
+        assert information is not None
         return Derivatives(self.value, gradient, information, curvature)
 
 

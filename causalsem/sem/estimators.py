@@ -16,7 +16,7 @@ from causalsem.sem.fiml import FIML, FIMLPoint
 from causalsem.sem.least_squares import LeastSquares, metric_of
 from causalsem.sem.matrices import RAM
 from causalsem.sem.options import Plan, SEMOptions
-from causalsem.sem.patterns import Pattern, patterns_of
+from causalsem.sem.patterns import Pattern, PatternStack, patterns_of
 from causalsem.sem.reference_models import baseline, saturated
 from causalsem.sem.robust import ScaledTest, cross_products, sandwich, scaled_by_moments, score_matrix
 from causalsem.sem.sample import Sample
@@ -57,7 +57,9 @@ class Setup:
         """Return what the estimator minimises for a model of these samples."""
         rams = tuple(rams)
         if self.incomplete:
-            return FIML(rams, tuple(_patterns(s) for s in self.samples), sum(s.n for s in self.samples), count)
+            return FIML(
+                rams, tuple(PatternStack.of(_patterns(s), len(s.names)) for s in self.samples), sum(s.n for s in self.samples), count
+            )
         if self.plan.discrepancy == "ML":
             return NormalML.build(rams, self.samples, self.weights, count)
         metrics = tuple(metric_of(self.plan.discrepancy, r, s) for r, s in zip(rams, self.samples, strict=True))

@@ -17,15 +17,14 @@ from causalsem.sem.hessian import covariance_curvature, mean_curvature
 from causalsem.sem.matrices import (
     RAM,
     Implied,
-    Looked,
     columns_of,
     covariance_gradient,
     gather,
     implied,
-    inverse_and_logdet,
+    look_up,
     mean_jacobian,
 )
-from causalsem.sem.patterns import Pattern
+from causalsem.sem.patterns import PatternStack
 
 # Patterns are taken this many numbers at a time, to bound memory.
 CHUNK = 4_000_000
@@ -36,7 +35,7 @@ class FIML:
     """−logl / n of the observed values."""
 
     rams: tuple[RAM, ...]
-    patterns: tuple[tuple[Pattern, ...], ...]
+    patterns: tuple[PatternStack, ...]
     n: int
     count: int
 
@@ -68,21 +67,15 @@ class Stacked:
     gap: FloatArray
 
 
-def _stacked(ram: RAM, there: Implied, patterns: tuple[Pattern, ...], n: int) -> Stacked | None:
-    P, p = len(patterns), ram.p
-    W, T, gap, values = np.zeros((P, p, p)), np.zeros((P, p, p)), np.zeros((P, p)), np.zeros(P)
-    for k, pattern in enumerate(patterns):
-        seen = pattern.seen
-        block = (k, seen[:, None], seen)
-        solved = inverse_and_logdet(there.sigma[seen[:, None], seen])
-        if solved is None:
-            return None
-        inverse, logdet = solved
-        off = pattern.mean - there.mu[seen]
-        target = pattern.covariance + off[:, None] * off
-        W[block], T[block], gap[k, seen] = inverse, target, off
-        values[k] = logdet + float(np.vdot(inverse, target)) + len(seen) * math.log(2 * math.pi)
-    return Stacked(ram, there, np.array([k.n / n for k in patterns]), values, W, T, gap)
+def _stacked(ram: RAM, there: Implied, patterns: PatternStack, n: int) -> Stacked | None:
+    try:
+        W, logdet = patterns.inverses(there.sigma)
+    except np.linalg.LinAlgError:
+        return None
+    gap = patterns.mean - there.mu * patterns.seen
+    T = patterns.covariance + gap[:, :, None] * gap[:, None, :]
+    values = logdet + (W * T).sum(axis=(1, 2)) + patterns.seen.sum(axis=1) * math.log(2 * math.pi)
+    return Stacked(ram, there, patterns.n / n, values, W, T, gap) if np.isfinite(values).all() else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,18 +114,23 @@ class FIMLPoint:
 
 def _slope(s: Stacked) -> FloatArray:
     """Return the gradient over entries: it is linear in W − WTW and in W gap, so these are summed over patterns first."""
-    Omega = np.einsum("k,kij->ij", s.share, s.W - s.W @ s.T @ s.W)
-    pull = np.einsum("k,kij,kj->i", s.share, s.W, s.gap)
+    Omega = np.tensordot(s.share, s.W - s.W @ s.T @ s.W, axes=1)
+    pull = _pull(s)
     out = -mean_jacobian(s.ram, s.implied).T @ pull
     out[: len(s.ram.u)] += covariance_gradient(s.ram, columns_of(s.implied), Omega)
     return np.asarray(out)
+
+
+def _pull(s: Stacked) -> FloatArray:
+    """Return Σ share W gap, (p,)."""
+    return np.asarray(s.share @ (s.W @ s.gap[:, :, None])[:, :, 0])
 
 
 def _second_order(s: Stacked, *, hessian: bool) -> tuple[FloatArray, FloatArray]:
     """Return expected information and Hessian over entries (zeros where it was not asked for)."""
     ram, nc = s.ram, len(s.ram.u)
     J = mean_jacobian(ram, s.implied)
-    of_means = J.T @ np.einsum("k,kij->ij", s.share, s.W) @ J
+    of_means = J.T @ np.tensordot(s.share, s.W, axes=1) @ J
     expected, second = of_means.copy(), np.zeros_like(of_means)
     size = max(1, CHUNK // max(nc * nc, 1))
     for first in range(0, len(s.share), size):
@@ -145,8 +143,7 @@ def _second_order(s: Stacked, *, hessian: bool) -> tuple[FloatArray, FloatArray]
             second[:nc] += mixed
             second[:, :nc] += mixed.T
     if hessian:
-        pull = np.einsum("k,kij,kj->i", s.share, s.W, s.gap)
-        second += of_means + mean_curvature(ram, s.implied, pull)
+        second += of_means + mean_curvature(ram, s.implied, _pull(s))
     return expected, second
 
 
@@ -156,20 +153,21 @@ def _covariance_terms(s: Stacked, J: FloatArray, *, hessian: bool) -> tuple[Floa
     hh = ram.h[:, None] * ram.h
     G = Z.T @ (s.W @ Z)
     guu, guv, gvv = _look(G, ram)
-    information = hh * np.einsum("k,kij->ij", s.share, guu * gvv + guv * guv.swapaxes(1, 2))
+    information = hh * np.tensordot(s.share, guu * gvv + guv * guv.swapaxes(1, 2), axes=1)
     if not hessian:
         return information, information, information
-    tuu, tuv, tvv = _look(Z.T @ (s.W @ s.T @ s.W @ Z), ram)
-    both = guu * tvv + gvv * tuu + guv * tuv.swapaxes(1, 2) + guv.swapaxes(1, 2) * tuv
-    omega = Looked(*(np.einsum("k,kij->ij", s.share, a - b) for a, b in ((guu, tuu), (guv, tuv), (gvv, tvv))))
-    curved = hh * np.einsum("k,kij->ij", s.share, both) - information + covariance_curvature(ram, s.implied, omega)
+    H = Z.T @ (s.W @ s.T @ s.W @ Z)
+    tuu, tuv, tvv = _look(H, ram)
+    mixed = np.tensordot(s.share, guv * tuv.swapaxes(1, 2), axes=1)
+    both = np.tensordot(s.share, guu * tvv + gvv * tuu, axes=1) + mixed + mixed.T
+    omega = look_up(ram, np.tensordot(s.share, G - H, axes=1))
+    curved = hh * both - information + covariance_curvature(ram, s.implied, omega)
     # Zᵀ W gap, and u, v of every entry in it: (P, 2q).
     pull = (s.W @ s.gap[:, :, None])[:, :, 0] @ Z
     WJ = s.W @ J
-    by_u, by_v = (
-        np.einsum("k,pe,ke,kpm->em", s.share, Z[:, ram.u], pull[:, ram.v], WJ, optimize=True),
-        np.einsum("k,pe,ke,kpm->em", s.share, Z[:, ram.v], pull[:, ram.u], WJ, optimize=True),
-    )
+    ZWJ = Z.T @ WJ
+    by_u = np.tensordot(s.share, pull[:, ram.v, None] * ZWJ[:, ram.u], axes=1)
+    by_v = np.tensordot(s.share, pull[:, ram.u, None] * ZWJ[:, ram.v], axes=1)
     return information, curved, ram.h[:, None] * (by_u + by_v)
 
 

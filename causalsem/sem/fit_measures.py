@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import chdtrc, chdtri, chndtr, chndtrinc
 
-from causalsem._values import FloatArray, IntArray
+from causalsem._values import FloatArray
 from causalsem.sem.matrices import Implied, inverse_and_logdet
+from causalsem.sem.patterns import PatternStack
 from causalsem.sem.sample import Sample
 
 CLOSE_FIT, BAD_FIT = 0.05, 0.08
@@ -218,40 +220,38 @@ def goodness_measures(
         if len(fixed):
             counted[np.ix_(fixed, fixed)] = 0.0
             level[fixed] = 0.0
-        parts = _inverses(s, a, metric)
-        off = _length(s.covariance - a.sigma, s.mean - a.mu if means else None, parts)
-        gfi += float(w) * (1.0 - _ratio(off, _length(counted, level if means else None, parts)))
+        length: Callable[..., float] = _plain_length if metric == "unit" else partial(_length, metric=_inverses(s, a, metric))
+        off = length(s.covariance - a.sigma, s.mean - a.mu if means else None)
+        gfi += float(w) * (1.0 - _ratio(off, length(counted, level if means else None)))
     return {"gfi": gfi, "agfi": 1.0 - moments / df * (1.0 - gfi) if df else 1.0, "pgfi": gfi * df / moments}
 
 
-# What a missing-data pattern has seen (None: everything), its share of the rows, and the inverse of the metric there.
-_Part = tuple[IntArray | None, float, FloatArray]
+# The share of each missing-data pattern (P,), and the inverse of the metric where it has seen something (P, p, p).
+_Metric = tuple[FloatArray, FloatArray]
 
 
-def _inverses(s: Sample, a: Implied, metric: str) -> list[_Part] | None:
-    """Return what makes the metric of GFI, or None where it has no inverse."""
-    if metric == "unit":
-        return []
+def _inverses(s: Sample, a: Implied, metric: str) -> _Metric | None:
+    """Return the metric Σ⁻¹ or S⁻¹ of GFI, or None where it has no inverse."""
     base = a.sigma if metric == "model" else s.covariance
-    out: list[_Part] = []
-    whole: list[tuple[IntArray | None, float]] = [(None, 1.0)]
-    for seen, share in [(k.seen, k.n / s.n) for k in s.patterns] or whole:
-        solved = inverse_and_logdet(base if seen is None else base[np.ix_(seen, seen)])
-        if solved is None:
-            return None
-        out.append((seen, share, solved[0]))
-    return out
+    if not s.patterns:
+        solved = inverse_and_logdet(base)
+        return None if solved is None else (np.ones(1), solved[0][None])
+    stack = PatternStack.of(s.patterns, a.p)
+    try:
+        return stack.n / s.n, stack.inverses(base)[0]
+    except np.linalg.LinAlgError:
+        return None
 
 
-def _length(matrix: FloatArray, vector: FloatArray | None, parts: list[_Part] | None) -> float:
-    """Return the squared length of moments in a metric (plain where it has no parts); with missing values, of what was seen."""
-    if parts is None:
+def _length(matrix: FloatArray, vector: FloatArray | None, metric: _Metric | None) -> float:
+    """Return the squared length of moments in a metric; with missing values, of what was seen."""
+    if metric is None:
         return math.nan
-    if not parts:
-        return _lower_square(matrix) + (float(vector @ vector) if vector is not None else 0.0)
-    total = 0.0
-    for seen, share, inverse in parts:
-        M = inverse @ (matrix if seen is None else matrix[np.ix_(seen, seen)])
-        there = vector if seen is None or vector is None else vector[seen]
-        total += share * (0.5 * float(np.vdot(M.T, M)) + (float(there @ inverse @ there) if there is not None else 0.0))
-    return total
+    share, W = metric
+    M = W @ matrix
+    squares = 0.5 * (M * M.swapaxes(1, 2)).sum(axis=(1, 2))
+    return float(share @ (squares if vector is None else squares + (W @ vector) @ vector))
+
+
+def _plain_length(matrix: FloatArray, vector: FloatArray | None) -> float:
+    return _lower_square(matrix) + (0.0 if vector is None else float(vector @ vector))

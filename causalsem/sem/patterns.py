@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from causalsem._values import FloatArray, IntArray, frozen
+from causalsem._values import BoolArray, FloatArray, IntArray, frozen
 from causalsem.errors import NoRowsError
 
 # lavaan's own start and stop: these moments serve as start and for residuals, and so agree with lavaan's residuals;
@@ -29,36 +30,68 @@ def patterns_of(rows: FloatArray) -> tuple[Pattern, ...]:
     """Return the missing-data patterns of an (n, p) array; rows without any value are left out."""
     seen = ~np.isnan(rows)
     kinds, member = np.unique(seen, axis=0, return_inverse=True)
+    order = np.argsort(member.ravel(), kind="stable")
+    ends = np.cumsum(np.bincount(member.ravel()))
     out = []
-    for k, kind in enumerate(kinds):
-        if not kind.any():
+    for kind, index in zip(kinds, np.split(order, ends[:-1]), strict=True):
+        where = np.flatnonzero(kind)
+        if not len(where):
             continue
-        index = np.flatnonzero(member.ravel() == k)
-        part = rows[np.ix_(index, np.flatnonzero(kind))]
+        part = rows[index[:, None], where]
         mean = part.mean(axis=0)
         centred = part - mean
-        out.append(Pattern(np.flatnonzero(kind), len(index), frozen(mean), frozen(centred.T @ centred / len(index)), index))
+        out.append(Pattern(where, len(index), frozen(mean), frozen(centred.T @ centred / len(index)), index))
     if not out:
         raise NoRowsError("no row has any value of the model's variables; check the columns")
     return tuple(out)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PatternStack:
+    """P patterns as arrays, padded with zeros to all p variables: `seen` (P, p), `n` (P,), `mean` (P, p), `covariance` (P, p, p)."""
+
+    seen: BoolArray
+    n: FloatArray
+    mean: FloatArray
+    covariance: FloatArray
+
+    @classmethod
+    def of(cls, patterns: Sequence[Pattern], p: int) -> PatternStack:
+        """Return the stack of some patterns of p variables."""
+        seen, mean = np.zeros((len(patterns), p), dtype=bool), np.zeros((len(patterns), p))
+        covariance = np.zeros((len(patterns), p, p))
+        for k, pattern in enumerate(patterns):
+            seen[k, pattern.seen], mean[k, pattern.seen] = True, pattern.mean
+            covariance[k, pattern.seen[:, None], pattern.seen] = pattern.covariance
+        return cls(seen, np.array([k.n for k in patterns], dtype=np.float64), mean, covariance)
+
+    def inverses(self, sigma: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return inverse (P, p, p; zero where unseen) and log determinant (P,) of what each pattern sees of Σ.
+
+        Raises LinAlgError where that is not positive definite.
+        """
+        both = self.seen[:, :, None] & self.seen[:, None, :]
+        # What is unseen gets a unit variance of its own, which changes neither the determinant nor the inverse of the rest.
+        padded = np.where(both, sigma, np.eye(len(sigma)))
+        factor = np.linalg.cholesky(padded)
+        half = np.linalg.inv(factor)
+        logdet = 2.0 * np.log(factor.diagonal(axis1=1, axis2=2)).sum(axis=1)
+        return np.where(both, half.swapaxes(1, 2) @ half, 0.0), logdet
+
+
 def em_moments(patterns: tuple[Pattern, ...], p: int) -> tuple[FloatArray, FloatArray]:
     """Return mean and covariance (divisor n) near the ML estimates from incomplete rows, by EM (Dempster, Laird & Rubin 1977)."""
-    n = sum(k.n for k in patterns)
+    stack = PatternStack.of(patterns, p)
+    share = stack.n / stack.n.sum()
     mean, covariance = _available(patterns, p)
     for _ in range(EM_STEPS):
-        first, second = np.zeros(p), np.zeros((p, p))
-        for k in patterns:
-            # Moments of the completed rows: E[y] = m + B (y_seen − m_seen), and what stays uncertain of the unseen.
-            inverse = np.linalg.inv(covariance[np.ix_(k.seen, k.seen)])
-            B = covariance[:, k.seen] @ inverse
-            filled = mean + B @ (k.mean - mean[k.seen])
-            left = covariance - B @ covariance[k.seen]
-            first += k.n * filled
-            second += k.n * (B @ k.covariance @ B.T + left + np.outer(filled, filled))
-        new = first / n
-        spread = second / n - np.outer(new, new)
+        # Moments of the completed rows: E[y] = m + B (y_seen − m_seen), and what stays uncertain of the unseen.
+        B = covariance @ stack.inverses(covariance)[0]
+        filled = mean + ((stack.mean - mean * stack.seen)[:, None, :] @ B.swapaxes(1, 2))[:, 0]
+        left = covariance - B @ covariance
+        completed = B @ stack.covariance @ B.swapaxes(1, 2) + left + filled[:, :, None] * filled[:, None, :]
+        new = share @ filled
+        spread = np.tensordot(share, completed, axes=1) - np.outer(new, new)
         moved = max(float(np.abs(spread - covariance).max()), float(np.abs(new - mean).max()))
         mean, covariance = new, (spread + spread.T) / 2
         if moved < EM_CLOSE:
