@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -13,6 +13,7 @@ from causalsem.errors import NotConvergedError
 from causalsem.sem.constraints import Constraints, Labels, null_space
 from causalsem.sem.discrepancy import Derivatives, Discrepancy, NormalML, NormalPoint
 from causalsem.sem.fiml import FIML, FIMLPoint
+from causalsem.sem.fourth_moments import FourthMoments, are_worthwhile, summed_cross_products
 from causalsem.sem.least_squares import LeastSquares, metric_of
 from causalsem.sem.matrices import RAM
 from causalsem.sem.options import Plan, SEMOptions
@@ -31,6 +32,8 @@ class Setup:
     samples: tuple[Sample, ...]
     plan: Plan
     sizes: FloatArray
+    # Filled at the first robust error: one pass over the rows serves model, saturated and baseline model.
+    fourth: list[FourthMoments] = field(default_factory=list)
 
     @classmethod
     def build(cls, samples: tuple[Sample, ...], options: SEMOptions) -> Setup:
@@ -57,9 +60,8 @@ class Setup:
         """Return what the estimator minimises for a model of these samples."""
         rams = tuple(rams)
         if self.incomplete:
-            return FIML(
-                rams, tuple(PatternStack.of(_patterns(s), len(s.names)) for s in self.samples), sum(s.n for s in self.samples), count
-            )
+            stacks = tuple(PatternStack.of(_patterns(s), len(s.names)) for s in self.samples)
+            return FIML(rams, stacks, sum(s.n for s in self.samples), count)
         if self.plan.discrepancy == "ML":
             return NormalML.build(rams, self.samples, self.weights, count)
         metrics = tuple(metric_of(self.plan.discrepancy, r, s) for r, s in zip(rams, self.samples, strict=True))
@@ -135,6 +137,10 @@ def meat_of(setup: Setup, problem: Discrepancy, found: Solution, *, centred: boo
     """Return Σ sᵢsᵢᵀ / n at the estimates; centred, it is DᵀVΓVD (Satorra & Bentler 1994) without ever forming Γ."""
     point = problem.at(found.theta)
     assert isinstance(point, NormalPoint | FIMLPoint)  # plans with robust errors minimise normal discrepancies
+    if isinstance(point, NormalPoint) and are_worthwhile(setup.samples):
+        if not setup.fourth:
+            setup.fourth.extend(FourthMoments.of(s) for s in setup.samples)
+        return summed_cross_products(point.groups, setup.fourth, point.count, centred=centred)
     scores = score_matrix(point, setup.samples)
     return cross_products(scores - scores.mean(axis=0) if centred else scores, setup.samples)
 

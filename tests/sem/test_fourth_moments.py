@@ -1,0 +1,53 @@
+"""One pass over the rows gives the same cross-products of scores as the scores of every row."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from causalsem.sem import fit_sem
+from causalsem.sem.discrepancy import NormalPoint
+from causalsem.sem.estimators import Setup
+from causalsem.sem.fourth_moments import FourthMoments, are_worthwhile, summed_cross_products
+from causalsem.sem.robust import cross_products, score_matrix
+from causalsem.sem.scores import rows_of
+
+
+def skewed(n: int = 400) -> pd.DataFrame:
+    rng = np.random.default_rng(3)
+    taste = rng.exponential(size=n)
+    # Units that differ by orders of magnitude, and two indicators that nearly coincide.
+    frame = {"a": taste + rng.normal(size=n), "b": 1e2 * (taste + rng.normal(size=n)), "c": 1e-1 * (taste + rng.normal(size=n))}
+    frame["d"] = frame["a"] + 1e-3 * rng.normal(size=n)
+    return pd.DataFrame(frame).assign(shop=np.tile(["east", "west"], n // 2))
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("f =~ a + b + c", {}),
+        ("b ~ a + d\nc ~ b", {"fixed_x": False}),
+        ("f =~ a + b + c", {"group": "shop", "group_equal": ["loadings", "intercepts"]}),
+        ("f =~ a + b + c\na ~ 0*1\nb ~ 0*1\nc ~ 0*1\nf ~ 1", {}),
+    ],
+)
+@pytest.mark.parametrize("centred", [False, True])
+def test_one_pass_gives_the_cross_products_of_every_rows_scores(model: str, options: dict[str, object], centred: bool) -> None:
+    fit = fit_sem(model, skewed(), **options)
+    setup = Setup.build(fit.samples, fit.options)
+    point = setup.discrepancy(fit.rams, fit.table.count).at(np.array(fit.theta))
+    assert isinstance(point, NormalPoint)
+    assert are_worthwhile(fit.samples)
+    scores = score_matrix(point, fit.samples)
+    want = cross_products(scores - scores.mean(axis=0) if centred else scores, fit.samples)
+    got = summed_cross_products(point.groups, [FourthMoments.of(s) for s in fit.samples], point.count, centred=centred)
+    scale = np.sqrt(np.outer(np.diag(want), np.diag(want)))
+    np.testing.assert_allclose(got / scale, want / scale, atol=1e-9)
+
+
+def test_clusters_and_missing_values_go_row_by_row() -> None:
+    frame = skewed().assign(town=np.repeat(np.arange(40), 10))
+    clustered = fit_sem("b ~ a", frame, cluster="town")
+    assert not are_worthwhile(clustered.samples)
+    assert len(rows_of(clustered.samples[0], "this test")) == 400
