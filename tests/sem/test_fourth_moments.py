@@ -19,7 +19,7 @@ def skewed(n: int = 400) -> pd.DataFrame:
     taste = rng.exponential(size=n)
     # Units that differ by orders of magnitude, and two indicators that nearly coincide.
     frame = {"a": taste + rng.normal(size=n), "b": 1e2 * (taste + rng.normal(size=n)), "c": 1e-1 * (taste + rng.normal(size=n))}
-    frame["d"] = frame["a"] + 1e-3 * rng.normal(size=n)
+    frame["d"] = frame["a"] + 3e-2 * rng.normal(size=n)
     return pd.DataFrame(frame).assign(shop=np.tile(["east", "west"], n // 2))
 
 
