@@ -16,6 +16,7 @@ from causalsem.discovery import BOSSFCI as BOSSFCI
 from causalsem.discovery import FCI as FCI
 from causalsem.discovery import GES as GES
 from causalsem.discovery import PC as PC
+from causalsem.discovery import RFCI as RFCI
 from causalsem.discovery import DirectLiNGAM as DirectLiNGAM
 from causalsem.discovery import EdgeStability as EdgeStability
 from causalsem.discovery import bootstrap as bootstrap

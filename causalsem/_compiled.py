@@ -10,12 +10,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 try:
     from numba import njit
 except ImportError:
+    COMPILED = False
 
     def compiled(function: F) -> F:
         """Return the function as it is: the same numbers, slower."""
         return function
 
 else:
+    COMPILED = True
 
     def compiled(function: F) -> F:
         """Return the function as machine code, kept on disk between runs; importing this module costs numba's import."""

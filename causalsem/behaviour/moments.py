@@ -98,12 +98,17 @@ class Moments:
             raise MomentsError(f"duplicate names {shown(names)}; name every variable once", columns=list(names))
         return _of_valid(names, self.n, self.mean[index], self.covariance[index[:, None], index])
 
-    def require_regular(self) -> Moments:
-        """Return self, or raise MomentsError naming constant, duplicate or collinear variables, or too few rows."""
+    def require_regular(self, conditioning: int | None = None) -> Moments:
+        """Return self, or raise MomentsError naming constant, duplicate or collinear variables, or too few rows.
+
+        With `conditioning`, no more than so many variables are ever conditioned on, so that rows may be fewer than variables.
+        """
         p = len(self.names)
         constant = [name for name, sd in zip(self.names, self.sd, strict=True) if sd <= 0]
         if constant:
             raise MomentsError(f"constant variables {shown(constant)}; drop them", columns=constant)
+        if conditioning is not None and conditioning + 3 < self.n <= p:
+            return self._require_different()
         if self.n <= p:
             raise MomentsError(f"{self.n} rows for {p} variables; hand in more rows than variables or fewer variables")
         correlation = self.correlation
@@ -113,6 +118,14 @@ class Moments:
         if values[0] < SINGULAR:
             weight = np.abs(vectors[:, 0])
             tied = [name for name, w in zip(self.names, weight, strict=True) if w > 1e-3 * weight.max()]
+            raise MomentsError(f"collinear variables {shown(tied)}: one is a combination of the others; drop one", columns=tied)
+        return self
+
+    def _require_different(self) -> Moments:
+        """Return self, or raise MomentsError naming the first two variables that are the same up to scale."""
+        same = np.argwhere(np.triu(np.abs(self.correlation) > 1 - SINGULAR, 1))
+        if len(same):
+            tied = [self.names[k] for k in same[0]]
             raise MomentsError(f"collinear variables {shown(tied)}: one is a combination of the others; drop one", columns=tied)
         return self
 

@@ -9,6 +9,7 @@ from causalsem.discovery.ges import GES
 from causalsem.discovery.hurdle import HurdleMoments, hurdle_moments
 from causalsem.discovery.methods import METHODS, Method
 from causalsem.discovery.pc import PC
+from causalsem.discovery.rfci import RFCI
 from causalsem.discovery.stability import EdgeStability
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "METHODS",
     "Method",
     "PC",
+    "RFCI",
     "bootstrap",
     "discover",
     "hurdle_moments",

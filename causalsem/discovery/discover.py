@@ -88,7 +88,8 @@ def prepared(data: Data, settings: Method) -> tuple[Ready, tuple[str, ...], int]
         rows = table.complete()
         Moments.from_rows(rows, table.names).require_regular()
         return rows, table.names, len(rows)
-    moments = data.require_regular() if isinstance(data, HurdleMoments) else as_moments(data).require_regular()
+    moments = data if isinstance(data, HurdleMoments) else as_moments(data)
+    moments.require_regular(getattr(settings, "max_conditioning", None))
     return moments, moments.names, moments.n
 
 

@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from scipy.special import comb
 from scipy.stats import norm
 
-from causalsem._values import BoolArray, FloatArray, IntArray
+from causalsem._values import BoolArray
 from causalsem.discovery.boss import best_dag
+from causalsem.discovery.budget import out_of_time
+from causalsem.discovery.colliders import ColliderRule, check_colliders, collider_claims, unshielded
 from causalsem.discovery.found import Conflict, Found, Rules
 from causalsem.discovery.order import precedence, reachable
-from causalsem.discovery.pc import ColliderRule, check_alpha, check_cap, check_colliders, collider_claims, unshielded
+from causalsem.discovery.pc import check_alpha, check_cap
 from causalsem.discovery.scores import GaussianBIC, check_penalty
-from causalsem.discovery.skeleton import ConditioningSets, Skeleton, skeletons
-from causalsem.discovery.stack import Stack
+from causalsem.discovery.skeleton import ConditioningSets, Skeleton, skeletons, weakest_of
+from causalsem.discovery.stack import Stack, Tests
 from causalsem.errors import SettingError
 from causalsem.graph.causal_graph import ARROW, CIRCLE, TAIL, MarkArray
 from causalsem.graph.pag import PAG
@@ -119,7 +122,7 @@ def _slice(found: Skeleton, b: int) -> Skeleton:
 
 
 def _one(
-    stack: Stack,
+    data: Tests,
     threshold: float,
     most: int,
     settings: FCI | BOSSFCI,
@@ -129,18 +132,33 @@ def _one(
     sepsets: dict[tuple[int, int], tuple[int, ...]],
 ) -> Found:
     conflicts: list[Conflict] = []
-    graph = _start(stack, threshold, settings, rules, found, sepsets, conflicts=[])
-    removed = _possible_d_sep(stack, threshold, most, graph, rules, never)
+    graph = _start(data, threshold, settings, rules, found, sepsets, conflicts=[])
+    removed = _possible_d_sep(data, threshold, most, graph, rules, never)
     for (i, j), separating in removed.items():
         found.adjacent[0, i, j] = found.adjacent[0, j, i] = False
         sepsets[min(i, j), max(i, j)] = separating
-    graph = _start(stack, threshold, settings, rules, found, sepsets, conflicts)
+    graph = _start(data, threshold, settings, rules, found, sepsets, conflicts)
     graph.close(lambda d, b, c: b in sepsets.get((min(d, c), max(d, c)), ()))
+    return as_pag(graph, rules, conflicts)
+
+
+def as_pag(graph: PAG, rules: Rules, conflicts: list[Conflict]) -> Found:
+    """Return an oriented graph as the result of a search, without the cycles that contradictory tests make."""
     return Found(_ancestral(graph, rules, conflicts).marks(), "PAG", tuple(conflicts))
 
 
+def knowledge_ends(graph: PAG, rules: Rules) -> None:
+    """Mark the ends that knowledge decides."""
+    adjacent = graph.marks() != 0
+    for i, j in np.argwhere(rules.required).tolist():
+        graph.put_arrow(i, j)
+    for i, j in np.argwhere(rules.forbidden & adjacent).tolist():
+        graph.put_head(j, i)
+    graph.settle()
+
+
 def _start(
-    stack: Stack,
+    data: Tests,
     threshold: float,
     settings: FCI | BOSSFCI,
     rules: Rules,
@@ -150,12 +168,8 @@ def _start(
 ) -> PAG:
     """Return the skeleton with circles, what knowledge says about its ends, and colliders (rule 0)."""
     graph = PAG(found.adjacent[0])
-    for i, j in np.argwhere(rules.required).tolist():
-        graph.put_arrow(i, j)
-    for i, j in np.argwhere(rules.forbidden & found.adjacent[0]).tolist():
-        graph.put_head(j, i)
-    graph.settle()
-    claims, unclear, judged = collider_claims(stack, threshold, settings.colliders, rules, found)[0]
+    knowledge_ends(graph, rules)
+    claims, unclear, judged = collider_claims(data, threshold, settings.colliders, rules, found)[0]
     conflicts += unclear
     told = {(c.a, c.middle, c.b) for c in claims}
     for _, i, m, j in unshielded(found.adjacent).tolist():
@@ -168,7 +182,7 @@ def _start(
 
 
 def _possible_d_sep(
-    stack: Stack, threshold: float, most: int, graph: PAG, rules: Rules, never: BoolArray
+    data: Tests, threshold: float, most: int, graph: PAG, rules: Rules, never: BoolArray
 ) -> dict[tuple[int, int], tuple[int, ...]]:
     """Return the adjacent pairs that a subset of one end's possible-d-sep set separates, with that set.
 
@@ -179,31 +193,22 @@ def _possible_d_sep(
     for x in range(p):
         may[0, x, list(bits(possible_d_sep(graph, x)))] = True
     adjacent = graph.marks() != 0
-    tests = ConditioningSets(stack, may, never)
+    tests = ConditioningSets(data, may, never)
     pairs = np.argwhere((adjacent & ~rules.joined)[None])
     removed: dict[tuple[int, int], tuple[int, ...]] = {}
     size = 1
-    while len(pairs) and size <= most and stack.n - size - 3 > 0:
+    while len(pairs) and size <= most and data.n - size - 3 > 0 and not out_of_time():
         choices = tests.choices(pairs)
-        pairs = pairs[(choices >= size) & (_binomial(choices, size) <= MOST_SETS)]
-        best: dict[tuple[int, int], tuple[float, tuple[int, ...]]] = {}
-        for rows, sets, z in tests.of_size(pairs, size):
-            k = np.argmin(z, axis=1)
-            for row, at in zip(np.flatnonzero(z.min(axis=1) <= threshold), k[z.min(axis=1) <= threshold], strict=True):
-                i, j = sorted(pairs[rows[row], 1:].tolist())
-                value = float(z[row, at]), tuple(int(s) for s in sets[row, at])
-                best[i, j] = min(best.get((i, j), (np.inf, ())), value)
-        removed |= {pair: separating for pair, (_, separating) in best.items()}
+        pairs = pairs[(choices >= size) & (comb(choices, size) <= MOST_SETS)]
+        least, which = weakest_of(tests, pairs, size)
+        # Of both ends' tests the weaker dependence is told: it is written last.
+        for row in np.flatnonzero(least <= threshold)[np.argsort(-least[least <= threshold], kind="stable")]:
+            i, j = sorted(pairs[row, 1:].tolist())
+            removed[i, j] = tuple(int(k) for k in which[row])
         gone = np.array([tuple(sorted(pair)) in removed for pair in pairs[:, 1:].tolist()], dtype=bool)
         pairs = pairs[~gone] if len(pairs) else pairs
         size += 1
     return removed
-
-
-def _binomial(m: IntArray, size: int) -> FloatArray:
-    from scipy.special import comb
-
-    return np.asarray(comb(m, size))
 
 
 def possible_d_sep(graph: PAG, x: int) -> int:

@@ -54,9 +54,10 @@ class HurdleMoments:
         columns = tuple(self.columns[self.names.index(name)] for name in names)
         return HurdleMoments(names, columns, self.moments.select([c for block in columns for c in block]))
 
-    def require_regular(self) -> HurdleMoments:
-        """Return self, or raise MomentsError naming constant or collinear columns, or too few rows."""
-        self.moments.require_regular()
+    def require_regular(self, conditioning: int | None = None) -> HurdleMoments:
+        """Return self, or raise MomentsError naming constant or collinear columns, or too few rows; as `Moments` does."""
+        widest = max(len(block) for block in self.columns)
+        self.moments.require_regular(None if conditioning is None else conditioning * widest)
         return self
 
     def __repr__(self) -> str:

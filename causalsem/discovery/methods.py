@@ -12,6 +12,7 @@ from causalsem.discovery.fci import BOSSFCI, FCI
 from causalsem.discovery.found import Rules
 from causalsem.discovery.ges import GES
 from causalsem.discovery.pc import PC
+from causalsem.discovery.rfci import RFCI
 from causalsem.errors import InputError, UnknownNameError
 
 
@@ -32,6 +33,7 @@ METHODS: dict[type[Any], str] = {
     GES: "causalsem.discovery.ges:search",
     BOSS: "causalsem.discovery.boss:search",
     FCI: "causalsem.discovery.fci:search",
+    RFCI: "causalsem.discovery.rfci:search",
     BOSSFCI: "causalsem.discovery.fci:search_from_order",
     DirectLiNGAM: "causalsem.discovery.direct_lingam:search",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -93,17 +94,32 @@ def _any_extension(graph: PDAG, weight: FloatArray) -> tuple[list[int], list[tup
     exact = graph.extension()
     if exact is not None:
         return exact, []
-    work, made = graph.copy(), []
+    work, made, strength = graph.copy(), [], weight.sum(axis=0).tolist()
     dag = work.pa.copy()
-    alive = set(range(len(dag)))
-    while alive:
-        cost = {k: _new_colliders(work, k) for k in alive if not work.ch[k]}
-        sink = min(cost, key=lambda k: (len(cost[k]), sum(weight[a, k] + weight[k, b] for a, _, b in cost[k]), weight[k].sum()))
-        made += cost[sink]
+
+    def cost(k: int) -> tuple[int, float, float, int]:
+        new = _new_colliders(work, k)
+        return len(new), sum(float(weight[a, k] + weight[k, b]) for a, _, b in new), strength[k], k
+
+    heap = [cost(k) for k in range(len(dag)) if not work.ch[k]]
+    heapq.heapify(heap)
+    newest, gone = {entry[3]: entry for entry in heap}, [False] * len(dag)
+    while heap:
+        entry = heapq.heappop(heap)
+        sink = entry[3]
+        if gone[sink] or newest[sink] != entry:
+            continue
+        gone[sink] = True
+        made += _new_colliders(work, sink)
         dag[sink] |= work.ne[sink]
-        for other in bits(work.pa[sink] | work.ne[sink]):
+        around = bits(work.pa[sink] | work.ne[sink])
+        for other in around:
             work.remove(sink, other)
-        alive.remove(sink)
+        # Only those around a removed sink have become cheaper.
+        for other in around:
+            if not work.ch[other]:
+                newest[other] = cost(other)
+                heapq.heappush(heap, newest[other])
     return dag, made
 
 

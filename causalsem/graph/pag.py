@@ -116,7 +116,7 @@ class PAG:
         """A discriminating path d … a b c for b with b o–* c: b → c when b separates d and c, else a ↔ b ↔ c."""
         for b in range(self.p):
             for c in bits(self.circ[b]):
-                ends = list(self._discriminating(b, c))
+                ends = [(path[0], path[-2]) for path in self.discriminating(b, c)]
                 colliders = [a for d, a in ends if not in_sepset(d, b, c)]
                 for a in colliders:
                     self.put_head(a, b)
@@ -125,19 +125,23 @@ class PAG:
                 if ends and not colliders:
                     self.put_arrow(b, c)
 
-    def _discriminating(self, b: int, c: int) -> Iterator[tuple[int, int]]:
-        """Yield d and a of every discriminating path d … a b c for b."""
+    def discriminating(self, b: int, c: int) -> Iterator[list[int]]:
+        """Yield, for every d and a of a discriminating path d … a b c for b, a shortest one from d to b."""
         for a in bits(self.adj[b]):
             if not self.is_arrow(a, c) or not (self.head[a] >> b) & 1:
                 continue
-            queue, seen = [a], {a, b, c}
+            queue, seen, after = [a], {a, b, c}, {a: b}
             for node in queue:
                 for u in bits(self.head[node]):
                     if u in seen:
                         continue
                     seen.add(u)
+                    after[u] = node
                     if self.apart(u, c):
-                        yield u, a
+                        path = [u]
+                        while path[-1] != b:
+                            path.append(after[path[-1]])
+                        yield path
                     elif self.is_arrow(u, c) and (self.head[u] >> node) & 1:
                         queue.append(u)
 

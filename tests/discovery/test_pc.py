@@ -11,7 +11,7 @@ from scipy.stats import norm
 from causalsem._values import FloatArray
 from causalsem.behaviour import Moments, moments
 from causalsem.discovery import PC, discover
-from causalsem.discovery.pc import unshielded
+from causalsem.discovery.colliders import unshielded
 from causalsem.discovery.skeleton import ConditioningSets, skeletons
 from causalsem.discovery.stack import Stack
 from causalsem.errors import SettingError
@@ -75,7 +75,7 @@ def test_partial_correlations_equal_those_of_the_inverse() -> None:
     pairs = np.array([[0, 1, 4], [0, 6, 2]])
     for size in range(6):
         for rows, sets, z in tests.of_size(pairs, size):
-            r = tests.partial_correlations(pairs[rows], sets)
+            r = tests.data.partial_correlations(pairs[rows], sets)
             assert z == pytest.approx(np.sqrt(50 - size - 3) * np.abs(np.arctanh(r)))
             for row, at in np.ndindex(r.shape):
                 index = [*pairs[rows[row], 1:], *sets[row, at]]
