@@ -70,6 +70,7 @@ from causalsem.outcome import OutcomeModel as OutcomeModel
 from causalsem.outcome import fit_outcome as fit_outcome
 from causalsem.pipeline import Recipe as Recipe
 from causalsem.pipeline import Study as Study
+from causalsem.pipeline import StudyFile as StudyFile
 from causalsem.pipeline import run as run
 from causalsem.policy import DirectMethod as DirectMethod
 from causalsem.policy import DoublyRobust as DoublyRobust

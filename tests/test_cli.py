@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import causalsem as cs
@@ -77,7 +78,23 @@ def test_export_writes_all_pairs_or_one(graph, tmp_path) -> None:
 def test_doctor_names_versions_and_device() -> None:
     facts = json.loads(run("doctor", "--json"))
     assert facts["device"] in {"cpu", "cuda"}
-    assert facts["dowhy"] != "not installed"
+    assert facts["packages"]["dowhy"]
+    assert facts["small_torch"].startswith("pip install")
+    assert "econml" in facts["optional"]["cate"]
+
+
+def test_every_command_can_print_json_and_help() -> None:
+    for name, command in get_command(app).commands.items():
+        assert "--json" in {option for parameter in command.params for option in parameter.opts}, name
+        assert "Usage" in run(name, "--help")
+
+
+def test_a_study_file_runs_the_whole_study_in_one_line(events, tmp_path) -> None:
+    text = f'[log]\npath = "{events}"\n[query]\ntreatment = "exposure"\noutcome = "buy"\n[recipe]\ntimes = 2\nfolds = 2\n'
+    (tmp_path / "study.toml").write_text(text + '[recipe.network]\nmethod = "TwoTower"\ndim = 2\n', encoding="utf-8")
+    told = json.loads(run("report", tmp_path / "study.toml", "-o", tmp_path / "out", "--json"))
+    assert set(told["answer"]) == {"naive", "debiased"}
+    assert Path(told["files"]["report.html"]).stat().st_size < 150_000
 
 
 def test_bad_input_ends_with_one_and_a_message_on_stderr_only(tmp_path) -> None:

@@ -3,5 +3,6 @@
 from causalsem.pipeline.recipe import Recipe
 from causalsem.pipeline.run import run
 from causalsem.pipeline.study import Study
+from causalsem.pipeline.study_file import StudyFile
 
-__all__ = ["Recipe", "Study", "run"]
+__all__ = ["Recipe", "Study", "StudyFile", "run"]

@@ -6,17 +6,16 @@ import dataclasses
 import importlib
 import json
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from causalsem._values import read_text, write_text
+from causalsem._values import write_text
 from causalsem.discovery import GES
 from causalsem.effects import AIPW
-from causalsem.errors import FileError, SettingError, check_names
+from causalsem.errors import SettingError, check_names
 from causalsem.identify.adjustment import SetKind
 from causalsem.networks import TwoTower
 from causalsem.outcome import DR
@@ -91,13 +90,20 @@ class Recipe:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Recipe:
-        """Return the recipe a TOML file holds; what it leaves out has its default. Raises UnknownNameError for other keys."""
-        where = os.fspath(path)
-        try:
-            told = tomllib.loads(read_text(path))
-        except tomllib.TOMLDecodeError as why:
-            raise FileError(f"{where} is not TOML: {why}; see Recipe().save(…) for an example", path=Path(path)) from why
-        check_names(told, [f.name for f in dataclasses.fields(cls)], what="key", where=where)
+        """Return the recipe a TOML file holds; what it leaves out has its default. Raises as `from_dict`."""
+        from causalsem.pipeline.tables import read_toml
+
+        return cls.from_dict(read_toml(path), where=os.fspath(path))
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any], *, where: str = "the recipe") -> Recipe:
+        """Return the recipe of plain values, as `to_dict` gives them; a method may be its name alone.
+
+        Raises SettingError for a key nobody knows or a value of another type, UnknownNameError for an unknown method.
+        """
+        from causalsem.pipeline.tables import require_types
+
+        require_types(cls, told, where)
         return cls(**{name: _method(name, value, where) if name in METHOD_HOME else value for name, value in told.items()})
 
 
@@ -112,14 +118,15 @@ def _plain(value: Any) -> Any:
 
 def _method(choice: str, told: Any, where: str) -> Any:
     """Return the settings value that a name, or a table with `method` and its settings, stands for."""
+    from causalsem.pipeline.tables import require_types
+
     settings = {"method": told} if isinstance(told, str) else dict(told)
     home = importlib.import_module(METHOD_HOME[choice])
     known: dict[str, Any] = {name: value for name in home.__all__ if dataclasses.is_dataclass(value := getattr(home, name))}
     name = str(settings.pop("method", ""))
     check_names([name], known, what="method", where=f"[{choice}] of {where}")
-    fields = {f.name: f for f in dataclasses.fields(known[name])}
-    check_names(settings, fields, what="key", where=f"[{choice}] of {where}")
     nested = {key: _method(choice, v, where) if isinstance(v, Mapping) and "method" in v else v for key, v in settings.items()}
+    require_types(known[name], nested, f"[{choice}] of {where}")
     return known[name](**{key: tuple(v) if isinstance(v, list) else v for key, v in nested.items()})
 
 

@@ -32,10 +32,15 @@ def test_a_file_may_name_a_method_alone_and_leave_the_rest_out(tmp_path) -> None
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("fold = 3\n", "unknown key 'fold' .* did you mean 'folds'"),
+        ("fold = 3\n", r"does not know 'fold'; it knows \['unit', .*'folds'.*\]; did you mean 'folds'"),
         ('discovery = "GEZ"\n', "unknown method 'GEZ' .* did you mean 'GES'"),
-        ('[discovery]\nmethod = "PC"\nalhpa = 0.1\n', "unknown key 'alhpa' .* did you mean 'alpha'"),
+        (
+            '[discovery]\nmethod = "PC"\nalhpa = 0.1\n',
+            r"\[discovery\] of .* does not know 'alhpa'; it knows \['alpha'.* did you mean 'alpha'",
+        ),
         ("folds = \n", "is not TOML"),
+        ('folds = "five"\n', "folds: .*valid integer.*, not 'five'"),
+        ('[discovery]\nmethod = "PC"\nalpha = "low"\n', "alpha: .*valid number.* not 'low'"),
     ],
 )
 def test_a_wrong_file_is_answered_with_the_nearest_name(text: str, words: str, tmp_path) -> None:
