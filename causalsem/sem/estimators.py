@@ -14,9 +14,10 @@ from causalsem.sem.constraints import Constraints, Labels, null_space
 from causalsem.sem.discrepancy import Derivatives, Discrepancy, NormalML, NormalPoint
 from causalsem.sem.fiml import FIML, FIMLPoint
 from causalsem.sem.fourth_moments import FourthMoments, are_worthwhile, summed_cross_products
-from causalsem.sem.least_squares import LeastSquares, metric_of
+from causalsem.sem.least_squares import LeastSquares, LeastSquaresPoint, metric_of, moment_covariance, moment_jacobian, normal_metric
 from causalsem.sem.matrices import RAM
 from causalsem.sem.options import Plan, SEMOptions
+from causalsem.sem.ordinal_model import OrdinalLeastSquares, OrdinalPoint, ordinal_metric
 from causalsem.sem.patterns import Pattern, PatternStack, patterns_of
 from causalsem.sem.reference_models import baseline, saturated
 from causalsem.sem.robust import ScaledTest, cross_products, sandwich, scaled_by_moments, score_matrix
@@ -52,9 +53,20 @@ class Setup:
         return self.sizes / self.sizes.sum()
 
     @property
+    def shares(self) -> FloatArray:
+        """The share of each group in all rows, by which lavaan weighs groups in errors and tests of least squares."""
+        n = np.array([s.n for s in self.samples], dtype=np.float64)
+        return n / n.sum()
+
+    @property
     def incomplete(self) -> bool:
         """Whether some rows have missing values that the likelihood keeps."""
         return any(s.patterns for s in self.samples)
+
+    @property
+    def ordinal(self) -> bool:
+        """Whether some variables are ordered."""
+        return self.samples[0].ordinal is not None
 
     def discrepancy(self, rams: Sequence[RAM], count: int) -> Discrepancy:
         """Return what the estimator minimises for a model of these samples."""
@@ -62,6 +74,10 @@ class Setup:
         if self.incomplete:
             stacks = tuple(PatternStack.of(_patterns(s), len(s.names)) for s in self.samples)
             return FIML(rams, stacks, sum(s.n for s in self.samples), count)
+        if self.ordinal:
+            moments = tuple(s.ordinal for s in self.samples if s.ordinal is not None)
+            weighed = tuple(ordinal_metric(self.plan.discrepancy, m) for m in moments)
+            return OrdinalLeastSquares(rams, moments, self.weights, count, weighed)
         if self.plan.discrepancy == "ML":
             return NormalML.build(rams, self.samples, self.weights, count)
         metrics = tuple(metric_of(self.plan.discrepancy, r, s) for r, s in zip(rams, self.samples, strict=True))
@@ -116,6 +132,8 @@ def covariance_of(setup: Setup, problem: Discrepancy, found: Solution, J: FloatA
     """Return the covariance of θ that the plan asks for, or None where the information is singular."""
     plan = setup.plan
     information = found.at.information
+    if plan.discrepancy != "ML":
+        return _least_squares_covariance(setup, problem, found, J)
     if plan.se == "first.order":
         information = meat_of(setup, problem, found)
     elif plan.information == "observed" or plan.se == "robust.huber.white":
@@ -125,6 +143,22 @@ def covariance_of(setup: Setup, problem: Discrepancy, found: Solution, J: FloatA
         return bread
     meat = meat_of(setup, problem, found, centred=plan.se == "robust.sem")
     return sandwich(bread * setup.total, meat) / setup.total
+
+
+def _least_squares_covariance(setup: Setup, problem: Discrepancy, found: Solution, J: FloatArray) -> FloatArray | None:
+    """Return the covariance of least-squares estimates: (DᵀVD)⁻¹ / n, or the sandwich with the moments' own covariance."""
+    plan = setup.plan
+    if plan.information == "observed":
+        information = _observed(problem, found)
+    else:
+        parts = zip(setup.shares, *jacobians_and_weights(problem, found.theta), strict=True)
+        information = np.asarray(sum(w * (D.T @ V @ D) for w, D, V in parts))
+    bread = covariance_of_estimates(information, setup.total, J)
+    if bread is None or plan.se == "standard":
+        return bread
+    robust = zip(setup.shares, *moment_parts(setup, problem, found.theta, None), strict=True)
+    spread = sum(w * (D.T @ V @ G @ V @ D) for w, D, V, G in robust)
+    return sandwich(bread * setup.total, np.asarray(spread)) / setup.total
 
 
 def _observed(problem: Discrepancy, found: Solution) -> FloatArray:
@@ -141,8 +175,7 @@ def meat_of(setup: Setup, problem: Discrepancy, found: Solution, *, centred: boo
         if not setup.fourth:
             setup.fourth.extend(FourthMoments.of(s) for s in setup.samples)
         return summed_cross_products(point.groups, setup.fourth, point.count, centred=centred)
-    scores = score_matrix(point, setup.samples)
-    return cross_products(scores - scores.mean(axis=0) if centred else scores, setup.samples)
+    return cross_products(score_matrix(point, setup.samples, of_moments=centred), setup.samples)
 
 
 def scaling_trace(setup: Setup, problem: Discrepancy, found: Solution, J: FloatArray) -> float:
@@ -151,8 +184,13 @@ def scaling_trace(setup: Setup, problem: Discrepancy, found: Solution, J: FloatA
     return float("nan") if bread is None else float(np.vdot(bread, meat_of(setup, problem, found)))
 
 
-def scaled_test(setup: Setup, rams: Sequence[RAM], model: Compared, J: FloatArray, df: int, x: Sequence[list[int]]) -> ScaledTest | None:
-    """Return the scaled χ² test of a model by the plan, or None where it has no scaled one (or no degrees of freedom)."""
+def scaled_test(
+    setup: Setup, rams: Sequence[RAM], model: Compared, J: FloatArray, df: int, x: Sequence[list[int]], rows: int
+) -> ScaledTest | None:
+    """Return the scaled χ² test of a model by the plan, or None where it has no scaled one (or no degrees of freedom).
+
+    `rows` counts the free rows of the parameter table, equal ones too: lavaan's divisor of the factor of H0.
+    """
     kind = setup.plan.test
     if kind in ("standard", "none"):
         return None
@@ -162,7 +200,33 @@ def scaled_test(setup: Setup, rams: Sequence[RAM], model: Compared, J: FloatArra
         full = fit_saturated(setup, rams, x)
         h1 = scaling_trace(setup, full.problem, full.found, np.zeros((0, full.count)))
         h0 = scaling_trace(setup, model.problem, model.found, J)
-        return ScaledTest((h1 - h0) / df, h1=h1 / full.count, h0=h0 / (model.count - len(J)))
-    point = model.problem.at(model.found.theta)
-    assert isinstance(point, NormalPoint)  # scaled tests by moments come with ML
-    return scaled_by_moments(point, setup.samples, setup.weights, list(x), null_space(J), df, kind)
+        return ScaledTest((h1 - h0) / df, h1=h1 / full.count, h0=h0 / rows)
+    parts = moment_parts(setup, model.problem, model.found.theta, x)
+    return scaled_by_moments(*parts, setup.shares, null_space(J), df, kind)
+
+
+def jacobians_and_weights(problem: Discrepancy, theta: FloatArray) -> tuple[list[FloatArray], list[FloatArray]]:
+    """Return by group the Jacobian D of the moments and their weight V."""
+    point = problem.at(theta)
+    if isinstance(point, OrdinalPoint):
+        return point.jacobians(), list(point.problem.metrics)
+    assert isinstance(point, NormalPoint | LeastSquaresPoint)  # moments come with complete rows
+    if isinstance(point, NormalPoint):
+        rams, at = [g.ram for g in point.groups], [g.implied for g in point.groups]
+        V = [normal_metric(g.W, means=g.ram.means) for g in point.groups]
+    else:
+        rams, at, V = list(point.problem.rams), list(point.implied), list(point.problem.metrics)
+    return [moment_jacobian(r, a, point.count) for r, a in zip(rams, at, strict=True)], V
+
+
+def moment_parts(
+    setup: Setup, problem: Discrepancy, theta: FloatArray, x: Sequence[list[int]] | None
+) -> tuple[list[FloatArray], list[FloatArray], list[FloatArray]]:
+    """Return by group the Jacobian D of the moments, their weight V and their covariance Γ (given fixed causes `x`)."""
+    D, V = jacobians_and_weights(problem, theta)
+    if setup.ordinal:
+        return D, V, [s.ordinal.gamma for s in setup.samples if s.ordinal is not None]
+    fixed = list(x) if x is not None else [None] * len(setup.samples)
+    p = [len(s.names) for s in setup.samples]
+    means = [len(d) > k * (k + 1) // 2 for d, k in zip(D, p, strict=True)]
+    return D, V, [moment_covariance(s, means=m, x=f) for s, m, f in zip(setup.samples, means, fixed, strict=True)]

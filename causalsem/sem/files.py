@@ -32,6 +32,9 @@ def save_fit(fit: SEMFit, path: str | os.PathLike[str]) -> Path:
         "group_labels": table.group_labels,
         "meanstructure": table.meanstructure,
         "fixed_x": table.fixed_x,
+        "levels": dict(table.levels),
+        "conditional_x": table.conditional_x,
+        "delta": table.delta,
         "variables": [asdict(names) for names in table.names],
         "rows": [asdict(row) for row in table.rows],
         "relations": [str(r) for r in table.relations],
@@ -65,6 +68,9 @@ def load_fit(path: str | os.PathLike[str]) -> SEMFit:
         told["fixed_x"],
         len(told["theta"]),
         tuple(told["parameter_names"]),
+        told.get("levels", {}),
+        told.get("conditional_x", False),
+        told.get("delta", True),
     )
     samples = tuple(Sample(s["label"], tuple(s["names"]), s["n"], np.array(s["mean"]), np.array(s["covariance"])) for s in told["samples"])
     rams = tuple(ram_of(table, g, s.covariance, s.mean) for g, s in enumerate(samples, start=1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -21,14 +22,15 @@ from causalsem.sem.identification import check_identified, explanation, flat_dir
 from causalsem.sem.matrices import RAM, ram_of
 from causalsem.sem.measures import fit_measures
 from causalsem.sem.options import PLANS, Preset, SEMOptions
-from causalsem.sem.partable import ParameterTable, build_table
+from causalsem.sem.partable import ParameterTable
 from causalsem.sem.result import SEMFit
-from causalsem.sem.sample import Data, group_labels, samples_of
+from causalsem.sem.sample import Data, group_labels, ordered_levels, samples_of
 from causalsem.sem.solutions import equally_good, has_feedback, largest_radius
 from causalsem.sem.solver import Begun, Solution, look, minimise
 from causalsem.sem.standard_errors import delta_se
 from causalsem.sem.starts import start_values
 from causalsem.sem.syntax import Model, parse_model
+from causalsem.sem.table_rules import build_table
 
 
 def fit_sem(
@@ -54,7 +56,7 @@ def fit_sem(
     """
     spec, notes = read_model(model)
     chosen = SEMOptions.build(preset or ("dag" if isinstance(model, CausalGraph) else "sem"), options)
-    return _fit(spec, data, chosen, engine, notes)
+    return _fit(spec, data, chosen, engine, notes, estimator_told=options.get("estimator") is not None)
 
 
 def read_model(model: CausalGraph | str) -> tuple[Model, dict[str, Any]]:
@@ -68,11 +70,15 @@ def read_model(model: CausalGraph | str) -> tuple[Model, dict[str, Any]]:
     return parse_model(model), {"text": model}
 
 
-def _fit(spec: Model, data: Data, options: SEMOptions, engine: str, notes: dict[str, Any]) -> SEMFit:
+def _fit(spec: Model, data: Data, options: SEMOptions, engine: str, notes: dict[str, Any], *, estimator_told: bool = True) -> SEMFit:
     """Build table and matrices, check identification, minimise, and put the result together."""
     labels = group_labels(data, options)
-    table = build_table(spec, options, labels)
-    samples = samples_of(data, table.names, labels, options)
+    levels = ordered_levels(spec, data, options)
+    if levels:
+        options, said = with_responses(spec, options.for_ordered(estimator_told), levels)
+        notes = {**notes, "remarks": said}
+    table = build_table(spec, options, labels, levels)
+    samples = samples_of(data, table.names, labels, options, levels)
     for note in data_notes(samples, means=table.meanstructure):
         warnings.warn(note, DataWarning, stacklevel=3)
     setup = Setup.build(samples, options)
@@ -90,10 +96,21 @@ def _fit(spec: Model, data: Data, options: SEMOptions, engine: str, notes: dict[
     for note in told:
         warnings.warn(note, AssumptionWarning, stacklevel=3)
     facts = {"engine": engine, "preset": options.preset, "steps": found.steps, "warnings": tuple(told), **notes}
-    facts["remarks"] = (*automatic_remarks(table), *feedback_remarks(rams, found.theta))
+    facts["remarks"] = (*notes.get("remarks", ()), *automatic_remarks(table), *feedback_remarks(rams, found.theta))
     if found.others:
         facts["other_solutions"] = [dict(zip(table.parameter_names, other.tolist(), strict=True)) for other in found.others]
     return SEMFit(table, rams, samples, options, found.theta, vcov, measures, _defined(constraints, found.theta, vcov), facts)
+
+
+def with_responses(spec: Model, options: SEMOptions, levels: Mapping[str, int]) -> tuple[SEMOptions, tuple[str, ...]]:
+    """Return options under which the scale of every ordered variable is identified, and what was changed."""
+    arrows = [s for b in spec.blocks for s in b.statements if s.op == "~"]
+    between = sorted({s.rhs for s in arrows if s.rhs in levels} & {s.lhs for s in arrows})
+    if not between or options.parameterization != "delta":
+        return options, ()
+    # Under delta the error variance of a cause would follow from its own causes' coefficients (Muthén & Muthén 2017).
+    told = f"ordered variables are both cause and effect ({shown(between)}): the theta parameterisation is used, error variance 1"
+    return replace(options, parameterization="theta"), (told,)
 
 
 def _solve(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
@@ -12,7 +12,7 @@ from scipy.special import chdtrc, chdtri, chndtr, chndtrinc
 
 from causalsem._values import FloatArray
 from causalsem.sem.matrices import Implied, inverse_and_logdet
-from causalsem.sem.patterns import PatternStack
+from causalsem.sem.patterns import PatternStack, pairwise_moments
 from causalsem.sem.sample import Sample
 
 CLOSE_FIT, BAD_FIT = 0.05, 0.08
@@ -30,15 +30,18 @@ def incremental_measures(chisq: float, df: float, base: float, base_df: float) -
     gain, base_gain = max(chisq - df, 0.0), max(chisq - df, base - base_df, 0.0)
     out["cfi"] = 1.0 if base_gain == 0.0 else 1.0 - gain / base_gain
     tli = _ratio(base / base_df - chisq / df, base / base_df - 1.0) if df and base_df else 1.0
-    nfi = _ratio(base - chisq, base)
+    # They compare with a larger model; where covariates' slopes are free in the baseline, it may be the smaller one.
+    larger = df <= base_df
+    gap = base / base_df - chisq / df if df and base_df else 0.0
+    nfi = (_ratio(base - chisq, base) if df else 1.0) if larger else math.nan
     return {
         **out,
         "tli": tli,
         "nnfi": tli,
-        "rfi": _ratio(base / base_df - chisq / df, base / base_df) if df and base_df else 1.0,
+        "rfi": (_ratio(gap, base / base_df) if df and base_df and gap >= 0 else 1.0) if larger else math.nan,
         "nfi": nfi,
-        "pnfi": nfi * df / base_df if base_df else math.nan,
-        "ifi": _ratio(base - chisq, base - df),
+        "pnfi": _ratio(base - chisq, base) * df / base_df if base_df else math.nan,
+        "ifi": _ratio(base - chisq, base - df) if base >= df else 1.0,
         "rni": _ratio((base - base_df) - (chisq - df), base - base_df),
     }
 
@@ -58,7 +61,8 @@ def rmsea_measures(chisq: float, df: float, n: float, groups: int, level: float 
     else:
         out["rmsea"] = math.sqrt(max(chisq - df, 0.0) / scale)
         for end, share in (("lower", 0.5 + level / 2), ("upper", 0.5 - level / 2)):
-            out[f"rmsea.ci.{end}"] = math.sqrt(noncentrality(chisq, df, share) / scale)
+            # lavaan gives no interval below one (scaled) degree of freedom.
+            out[f"rmsea.ci.{end}"] = math.sqrt(noncentrality(chisq, df, share) / scale) if df >= 1 else 0.0
         out["rmsea.pvalue"] = 1.0 - _below(chisq, df, scale * CLOSE_FIT**2)
         out["rmsea.notclose.pvalue"] = _below(chisq, df, scale * BAD_FIT**2)
     out |= {"rmsea.ci.level": level, close: CLOSE_FIT, far: BAD_FIT}
@@ -124,9 +128,22 @@ def _normal_logl(sample: Sample, index: Sequence[int]) -> float:
     return -0.5 * sample.n * (k * math.log(2 * math.pi) + float(np.linalg.slogdet(part)[1]) + k)
 
 
-def robust_measures(
-    plain: dict[str, float], scaled: float, df: int, base_df: int, factor: float, base_factor: float, n: float, groups: int
-) -> dict[str, float]:
+@dataclass(frozen=True, slots=True)
+class RobustTest:
+    """What the robust measures rest on: χ² of model and baseline, their factors, and the scaled χ².
+
+    `interval` is the factor of RMSEA's interval, which for a shifted test is not that of its estimate.
+    """
+
+    chisq: float
+    base: float
+    factor: float
+    base_factor: float
+    scaled: float
+    interval: float
+
+
+def robust_measures(test: RobustTest, df: int, base_df: int, n: float, groups: int) -> dict[str, float]:
     """Return CFI, TLI, RNI and RMSEA that estimate what they would be for normal data (Brosseau-Liard & Savalei 2014)."""
     if not df:
         none = dict.fromkeys(("cfi.robust", "tli.robust", "nnfi.robust", "rni.robust", "rmsea.pvalue.robust"), math.nan)
@@ -135,7 +152,7 @@ def robust_measures(
             "rmsea.notclose.pvalue.robust": math.nan,
             **dict.fromkeys(("rmsea.robust", "rmsea.ci.lower.robust", "rmsea.ci.upper.robust"), 0.0),
         }
-    off, base_off = plain["chisq"] - factor * df, plain["baseline.chisq"] - base_factor * base_df
+    off, base_off = test.chisq - test.factor * df, test.base - test.base_factor * base_df
     gain, base_gain = max(off, 0.0), max(off, base_off, 0.0)
     tli = 1.0 - _ratio(off * base_df, base_off * df)
     size = n * df / groups
@@ -147,10 +164,18 @@ def robust_measures(
         "rmsea.robust": math.sqrt(max(off / size, 0.0)),
     }
     for end, share in (("lower", 0.95), ("upper", 0.05)):
-        out[f"rmsea.ci.{end}.robust"] = math.sqrt(factor * noncentrality(scaled, df, share) / size)
-    out["rmsea.pvalue.robust"] = 1.0 - _below(scaled, df, size * CLOSE_FIT**2 / factor)
-    out["rmsea.notclose.pvalue.robust"] = _below(scaled, df, size * BAD_FIT**2 / factor)
+        out[f"rmsea.ci.{end}.robust"] = math.sqrt(test.interval * noncentrality(test.scaled, df, share) / size)
+    out["rmsea.pvalue.robust"] = 1.0 - _below(test.scaled, df, size * CLOSE_FIT**2 / test.interval)
+    out["rmsea.notclose.pvalue.robust"] = _below(test.scaled, df, size * BAD_FIT**2 / test.interval)
     return out
+
+
+ROBUST = tuple(f"{key}.robust" for key in ("cfi", "tli", "nnfi", "rni", "rmsea", "rmsea.ci.lower", "rmsea.ci.upper", "rmsea.pvalue"))
+
+
+def no_robust_measures() -> dict[str, float]:
+    """Return the robust measures where none are defined."""
+    return dict.fromkeys((*ROBUST, "rmsea.notclose.pvalue.robust"), math.nan)
 
 
 def baseline_discrepancy(sample: Sample, x: Sequence[int]) -> float:
@@ -199,46 +224,37 @@ def _lower_square(matrix: FloatArray) -> float:
     return 0.5 * float(np.vdot(matrix, matrix) + diagonal @ diagonal)
 
 
-def goodness_measures(
-    samples: Sequence[Sample],
-    at: Sequence[Implied],
-    weights: FloatArray,
-    x: Sequence[Sequence[int]],
-    *,
-    means: bool,
-    df: int,
-    moments: int,
-    metric: str = "model",
-) -> dict[str, float]:
-    """Return GFI, AGFI and PGFI (Jöreskog & Sörbom 1984) in the metric Σ⁻¹ ("model"), S⁻¹ ("sample") or I ("unit").
+def weighed_goodness(sample: FloatArray, fitted: FloatArray, V: FloatArray) -> float:
+    """Return 1 − eᵀVe / sᵀVs of one group's moments s with residuals e."""
+    off = sample - fitted
+    return 1.0 - _ratio(float(off @ V @ off), float(sample @ V @ sample))
 
-    Moments of the fixed causes `x` are not explained by the model and do not count.
-    """
-    gfi = 0.0
-    for s, a, w, fixed in zip(samples, at, weights, x, strict=True):
-        counted, level = s.covariance.copy(), s.mean.copy()
-        if len(fixed):
-            counted[np.ix_(fixed, fixed)] = 0.0
-            level[fixed] = 0.0
-        length: Callable[..., float] = _plain_length if metric == "unit" else partial(_length, metric=_inverses(s, a, metric))
-        off = length(s.covariance - a.sigma, s.mean - a.mu if means else None)
-        gfi += float(w) * (1.0 - _ratio(off, length(counted, level if means else None)))
-    return {"gfi": gfi, "agfi": 1.0 - moments / df * (1.0 - gfi) if df else 1.0, "pgfi": gfi * df / moments}
+
+def normal_goodness(s: Sample, a: Implied, fixed: Sequence[int], *, means: bool) -> float:
+    """Return the same of one group in the normal-theory metric Σ⁻¹; moments of `fixed` causes are not the model's to explain."""
+    # With missing values lavaan's GFI is of the moments of the pairs that are there.
+    mean, covariance = pairwise_moments(s.rows) if s.patterns and s.rows is not None else (s.mean, s.covariance)
+    counted, level = covariance.copy(), mean.copy()
+    if len(fixed):
+        counted[np.ix_(fixed, fixed)] = 0.0
+        level[fixed] = 0.0
+    metric = _inverses(s, a)
+    off = _length(covariance - a.sigma, mean - a.mu if means else None, metric)
+    return 1.0 - _ratio(off, _length(counted, level if means else None, metric))
 
 
 # The share of each missing-data pattern (P,), and the inverse of the metric where it has seen something (P, p, p).
 _Metric = tuple[FloatArray, FloatArray]
 
 
-def _inverses(s: Sample, a: Implied, metric: str) -> _Metric | None:
-    """Return the metric Σ⁻¹ or S⁻¹ of GFI, or None where it has no inverse."""
-    base = a.sigma if metric == "model" else s.covariance
+def _inverses(s: Sample, a: Implied) -> _Metric | None:
+    """Return the metric Σ⁻¹ of GFI, or None where it has no inverse."""
     if not s.patterns:
-        solved = inverse_and_logdet(base)
+        solved = inverse_and_logdet(a.sigma)
         return None if solved is None else (np.ones(1), solved[0][None])
     stack = PatternStack.of(s.patterns, a.p)
     try:
-        return stack.n / s.n, stack.inverses(base)[0]
+        return stack.n / s.n, stack.inverses(a.sigma)[0]
     except np.linalg.LinAlgError:
         return None
 
@@ -251,7 +267,3 @@ def _length(matrix: FloatArray, vector: FloatArray | None, metric: _Metric | Non
     M = W @ matrix
     squares = 0.5 * (M * M.swapaxes(1, 2)).sum(axis=(1, 2))
     return float(share @ (squares if vector is None else squares + (W @ vector) @ vector))
-
-
-def _plain_length(matrix: FloatArray, vector: FloatArray | None) -> float:
-    return _lower_square(matrix) + (0.0 if vector is None else float(vector @ vector))

@@ -40,12 +40,15 @@ class FourthMoments:
             sums += t @ t.T
         return cls(L, sample.mean, sums)
 
-    def coefficients(self, group: NormalGroup, count: int) -> FloatArray:
-        """Return C (K, count) with scores t C at one θ: h[(rᵀWu)(rᵀWv) − uᵀWv] + rᵀW ∂μ, r = L c + (mean − μ)."""
+    def coefficients(self, group: NormalGroup, count: int, *, of_moments: bool) -> FloatArray:
+        """Return C (K, count) with scores t C at one θ: h[(rᵀWu)(rᵀWv) − uᵀWv] + rᵀW ∂μ, r = L c + (mean − μ).
+
+        `of_moments` leaves out mean − μ: DᵀV times the row's own moments about the sample mean.
+        """
         ram, W = group.ram, group.W
         Z = columns_of(group.implied)
         WZ = W @ Z
-        shift = self.mean - group.implied.mu if ram.means else np.zeros(ram.p)
+        shift = self.mean - group.implied.mu if ram.means and not of_moments else np.zeros(ram.p)
         slope, level = self.L.T @ WZ, shift @ WZ  # rᵀWz = cᵀ slope + level
         a, b, a0, b0 = slope[:, ram.u], slope[:, ram.v], level[ram.u], level[ram.v]
         i, j = np.tril_indices(ram.p)
@@ -70,11 +73,11 @@ def are_worthwhile(samples: Sequence[Sample]) -> bool:
 
 
 def summed_cross_products(groups: Sequence[NormalGroup], moments: Sequence[FourthMoments], count: int, *, centred: bool) -> FloatArray:
-    """Return Σ sᵢsᵢᵀ / n over the rows of all groups, (count, count), of scores or of their deviations from the mean."""
+    """Return Σ sᵢsᵢᵀ / n over the rows of all groups, (count, count), of scores or of their moments centred in each group."""
     n = sum(float(m.sums[0, 0]) for m in moments)
-    C = [m.coefficients(g, count) for m, g in zip(moments, groups, strict=True)]
-    whole = np.asarray(sum(c.T @ m.sums @ c for c, m in zip(C, moments, strict=True))) / n
-    if not centred:
-        return whole
-    mean = np.asarray(sum(m.sums[0] @ c for c, m in zip(C, moments, strict=True))) / n
-    return np.asarray(whole - np.outer(mean, mean))
+    whole = np.zeros((count, count))
+    for m, g in zip(moments, groups, strict=True):
+        C = m.coefficients(g, count, of_moments=centred)
+        total = m.sums[0] @ C
+        whole += C.T @ m.sums @ C - (np.outer(total, total) / m.sums[0, 0] if centred else 0.0)
+    return whole / n

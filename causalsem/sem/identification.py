@@ -10,14 +10,16 @@ import numpy as np
 from causalsem._values import FloatArray
 from causalsem.errors import NotIdentifiedError, shown
 from causalsem.sem.constraints import Constraints, null_space
-from causalsem.sem.discrepancy import Derivatives, NormalML
+from causalsem.sem.discrepancy import Derivatives, Discrepancy, NormalML
 from causalsem.sem.matrices import RAM, ram_of
 from causalsem.sem.options import SEMOptions
-from causalsem.sem.partable import ParameterTable, build_table
+from causalsem.sem.ordinal_model import without_weights
+from causalsem.sem.partable import Names, ParameterTable
 from causalsem.sem.repairs import smallest_repairs
 from causalsem.sem.sample import Sample
 from causalsem.sem.standard_errors import invert_information
 from causalsem.sem.syntax import Model
+from causalsem.sem.table_rules import build_table
 
 # Eigenvalues of the information at unit diagonal; it squares the Jacobian, so 1e-10 is a singular value of 1e-5.
 FLAT = 1e-10
@@ -30,16 +32,28 @@ def moment_count(table: ParameterTable) -> int:
     total = 0
     for g, names in enumerate(table.names, start=1):
         p = len(names.ov)
+        if table.levels:
+            total += _ordinal_moment_count(table, names)
+            continue
         exo = sum(1 for r in table.rows if r.group == g and r.exo)
         total += p * (p + 1) // 2 + (p if table.meanstructure else 0) - exo
     return total
+
+
+def _ordinal_moment_count(table: ParameterTable, names: Names) -> int:
+    """Count thresholds, means, slopes on covariates, variances and covariances of one group."""
+    x = names.ov_x if table.conditional_x else ()
+    y = [n for n in names.ov if n not in x]
+    thresholds = sum(table.levels[n] - 1 for n in y if n in table.levels)
+    numeric = sum(n not in table.levels for n in y)
+    return thresholds + 2 * numeric + len(y) * len(x) + len(y) * (len(y) - 1) // 2
 
 
 def is_plainly_identified(rams: Sequence[RAM]) -> bool:
     """Tell whether a theorem says so: recursive, all observed, no error covariance between a cause and its effect (Brito & Pearl 2002)."""
     for ram in rams:
         q = len(ram.A0)
-        if ram.p < q or (ram.means and len(ram.m_row) > q):
+        if ram.responses is not None or ram.p < q or (ram.means and len(ram.m_row) > q):
             return False
         arrows = ram.A0 != 0
         arrows[ram.a_row, ram.a_col] = True
@@ -79,7 +93,7 @@ def _is_regular(start: Derivatives | None) -> bool:
 
 def _is_identified(model: Model, options: SEMOptions, like: ParameterTable) -> bool:
     """Tell whether a changed model has full rank."""
-    table = build_table(model, options, like.group_labels)
+    table = build_table(model, options, like.group_labels, like.levels)
     return table.count - _equalities(table) <= moment_count(table) and not open_directions(table, options.seed).shape[1]
 
 
@@ -105,17 +119,23 @@ def open_directions(table: ParameterTable, seed: int) -> FloatArray:
     return np.zeros((table.count, 0)) if best is None else best
 
 
-def _without_data(table: ParameterTable) -> NormalML:
-    """Return the ML discrepancy of a table for standardised, weakly correlated fixed causes: the data play no part in the rank."""
+def _without_data(table: ParameterTable) -> Discrepancy:
+    """Return a discrepancy of a table for standardised, weakly correlated fixed causes: the data play no part in the rank.
+
+    It is ML, or least squares over all moments where variables are ordered.
+    """
     samples = []
     for label, names in zip(table.group_labels, table.names, strict=True):
         p = len(names.ov)
         samples.append(Sample(label, names.ov, p + 2, np.full(p, 0.3), 0.8 * np.eye(p) + 0.2))
     rams = tuple(ram_of(table, g, s.covariance, s.mean) for g, s in enumerate(samples, start=1))
-    return NormalML.build(rams, tuple(samples), np.full(len(samples), 1.0 / len(samples)), table.count)
+    weights = np.full(len(samples), 1.0 / len(samples))
+    if table.levels:
+        return without_weights(rams, weights, table.count)
+    return NormalML.build(rams, tuple(samples), weights, table.count)
 
 
-def random_point(table: ParameterTable, problem: NormalML, rng: np.random.Generator) -> FloatArray:
+def random_point(table: ParameterTable, problem: Discrepancy, rng: np.random.Generator) -> FloatArray:
     """Return a random θ at which the model implies a covariance: slopes off zero, variances near one, small covariances."""
     size = rng.uniform(0.3, 0.8, table.count) * rng.choice([-1.0, 1.0], table.count)
     for _ in range(60):
@@ -124,6 +144,8 @@ def random_point(table: ParameterTable, problem: NormalML, rng: np.random.Genera
             if row.free and row.op == "~~":
                 k = row.free - 1
                 theta[k] = 1.0 + abs(size[k]) if row.lhs == row.rhs else 0.3 * size[k]
+            elif row.free and row.op == "~*~":
+                theta[row.free - 1] = 0.5 + abs(size[row.free - 1])
         if problem.at(theta) is not None:
             return theta
         size *= 0.8

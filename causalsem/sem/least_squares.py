@@ -54,6 +54,11 @@ class LeastSquaresPoint:
     implied: tuple[Implied, ...]
 
     @property
+    def count(self) -> int:
+        """How many parameters there are."""
+        return self.problem.count
+
+    @property
     def value(self) -> float:
         """½ Σ_g w_g eᵀ V e."""
         total = 0.0
@@ -140,6 +145,8 @@ def metric_of(estimator: str, ram: RAM, sample: Sample) -> FloatArray:
     if estimator == "ULS":
         return np.eye(len(moment_vector(sample.mean, sample.covariance, means=ram.means)))
     gamma = moment_covariance(sample, means=ram.means)
+    if estimator == "DWLS":
+        return np.diag(1.0 / np.diag(gamma))
     if len(gamma) >= sample.n:
         raise MomentsError(f"WLS needs more rows than moments: {sample.n} rows, {len(gamma)} moments; use estimator='MLM' or 'MLR'")
     return np.asarray(np.linalg.inv(gamma), dtype=np.float64)

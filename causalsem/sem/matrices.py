@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import lapack
 
 from causalsem._values import FloatArray, IntArray
 from causalsem.sem.partable import Names, ParameterTable, Row
+from causalsem.sem.responses import Responses
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +45,8 @@ class RAM:
     parameters: IntArray
     # Whether the arrows (free or fixed) make no directed cycle.
     recursive: bool = True
+    # Thresholds and scales, where some variables are ordered.
+    responses: Responses | None = None
 
     @property
     def p(self) -> int:
@@ -62,6 +65,8 @@ class RAM:
         S[self.s_row, self.s_col] = theta[self.s_par]
         S[self.s_col, self.s_row] = theta[self.s_par]
         m[self.m_row] = theta[self.m_par]
+        if self.responses is not None:
+            S = self.responses.with_error_variances(A, S, theta)
         return A, S, m
 
 
@@ -75,7 +80,7 @@ def ram_of(table: ParameterTable, group: int, covariance: FloatArray, mean: Floa
     spreads: list[tuple[int, int, int]] = []
     levels: list[tuple[int, int]] = []
     for row in table.rows:
-        if row.group != group:
+        if row.group != group or row.op in ("|", "~*~"):
             continue
         if row.op == "~1":
             i = place[row.lhs]
@@ -96,7 +101,33 @@ def ram_of(table: ParameterTable, group: int, covariance: FloatArray, mean: Floa
     u, v = np.concatenate([a[0], s[0]]), np.concatenate([a[1] + q, s[1]])
     h = np.where(u == v, 0.5, 1.0)  # S[i, i] enters Σ once, an off-diagonal entry twice
     told = np.concatenate([a[2], s[2], m[1]])
-    return RAM(role, A0, S0, m0, a[0], a[1], a[2], s[0], s[1], s[2], m[0], m[1], table.meanstructure, u, v, h, told, _acyclic(A0, a))
+    ram = RAM(role, A0, S0, m0, a[0], a[1], a[2], s[0], s[1], s[2], m[0], m[1], table.meanstructure, u, v, h, told, _acyclic(A0, a))
+    return replace(ram, responses=_responses_of(table, group, place)) if table.levels else ram
+
+
+def _responses_of(table: ParameterTable, group: int, place: dict[str, int]) -> Responses:
+    """Return the thresholds and scales of one group's ordered variables."""
+    mine = [r for r in table.rows if r.group == group]
+    tau = [r for name in table.names[group - 1].ov for r in mine if r.op == "|" and r.lhs == name]
+    ordered = [n for n in table.names[group - 1].ov if n in table.levels]
+    scale = [next(r for r in mine if r.op == "~*~" and r.lhs == n) for n in ordered]
+    x = table.names[group - 1].ov_x if table.conditional_x else ()
+    kept: list[IntArray] = []
+    for rows in (tau, scale):
+        free = [(k, r.free - 1) for k, r in enumerate(rows) if r.free]
+        kept += list(_columns(free, 2))
+    return Responses(
+        np.array([place[n] for n in ordered], dtype=np.int64),
+        np.array([place[n] for n in x], dtype=np.int64),
+        table.delta,
+        np.array([place[r.lhs] for r in tau], dtype=np.int64),
+        np.array([r.value or 0.0 for r in tau]),
+        kept[0],
+        kept[1],
+        np.array([1.0 if r.value is None else r.value for r in scale]),
+        kept[2],
+        kept[3],
+    )
 
 
 def _acyclic(A0: FloatArray, free: IntArray) -> bool:

@@ -10,26 +10,33 @@ from scipy.special import chdtrc
 
 from causalsem._values import FloatArray
 from causalsem.sem.discrepancy import Discrepancy
-from causalsem.sem.estimators import Compared, Setup, fit_baseline, fit_saturated, scaled_test
+from causalsem.sem.estimators import Compared, Setup, fit_baseline, fit_saturated, moment_parts, scaled_test
+from causalsem.sem.fiml import FIML
+from causalsem.sem.fiml_corrected import corrected_test, unrestricted
 from causalsem.sem.fit_measures import (
+    RobustTest,
     baseline_discrepancy,
     chisq_measures,
     fixed_causes_logl,
-    goodness_measures,
     incremental_measures,
     likelihood_measures,
+    no_robust_measures,
+    normal_goodness,
     residual_measures,
     rmsea_measures,
     robust_measures,
     saturated_logl,
+    weighed_goodness,
 )
 from causalsem.sem.identification import moment_count
-from causalsem.sem.matrices import RAM, implied
+from causalsem.sem.least_squares import LeastSquares, moment_vector
+from causalsem.sem.matrices import RAM, Implied, implied
+from causalsem.sem.ordinal_measures import CategoricalML, baseline_jacobian, categorical_ml, plain_measures
+from causalsem.sem.ordinal_model import OrdinalPoint
 from causalsem.sem.partable import ParameterTable
-from causalsem.sem.robust import ScaledTest
+from causalsem.sem.robust import ScaledTest, scaled_by_moments
 from causalsem.sem.solver import Solution
-
-METRICS = {"ML": "model", "GLS": "sample", "ULS": "unit", "WLS": "sample"}
+from causalsem.sem.standard_errors import covariance_of_estimates
 
 
 def fixed_causes(rams: Sequence[RAM], table: ParameterTable) -> list[list[int]]:
@@ -46,6 +53,8 @@ def fit_measures(
     npar = table.count - (int(np.linalg.matrix_rank(J)) if len(J) else 0)
     moments = moment_count(table)
     df = moments - npar
+    if setup.ordinal:
+        return _ordinal(setup, rams, problem, found, J, npar, df)
     x = fixed_causes(rams, table)
     full = fit_saturated(setup, rams, x).found.at.value if setup.incomplete else 0.0
     chisq = 2.0 * setup.total * (found.at.value - full)
@@ -59,16 +68,57 @@ def fit_measures(
         out["baseline.pvalue"] = math.nan
     out |= rmsea_measures(chisq, df, setup.total, len(samples))
     out |= _likelihood(setup, found.at.value, full, x, npar, n)
-    out |= residual_measures(samples, at, setup.weights, means=means)
-    metric = METRICS[setup.plan.discrepancy]
-    out |= goodness_measures(samples, at, setup.weights, x, means=means, df=df, moments=all_moments, metric=metric)
+    out |= residual_measures(samples, at, setup.shares, means=means)
+    gfi = _goodness(setup, problem, found, rams, at, x, means=means)
+    out |= {"gfi": gfi, "agfi": 1.0 - all_moments / df * (1.0 - gfi) if df else 1.0, "pgfi": gfi * df / all_moments}
     out["ecvi"] = (chisq + 2.0 * npar) / setup.total
-    test = scaled_test(setup, rams, Compared(problem, found, table.count), J, df, x)
-    if test is not None:
+    model = Compared(problem, found, table.count)
+    test = scaled_test(setup, rams, model, J, df, x, sum(r.free > 0 for r in table.rows))
+    if test is not None or setup.incomplete:
         null = null or fit_baseline(setup, rams, x)
-        base_test = scaled_test(setup, rams, null, np.zeros((0, null.count)), base_df, x)
+    told = _fiml_robust(setup, rams, model, null, J, df, base_df, x, scaled=test is not None) if setup.incomplete and null else None
+    if test is not None and null is not None:
+        base_test = scaled_test(setup, rams, null, np.zeros((0, null.count)), base_df, x, null.count)
         out |= _scaled(out, test, base_test, df, base_df, setup)
-    return out
+    return out | (told or {})
+
+
+def _fiml_robust(
+    setup: Setup,
+    rams: Sequence[RAM],
+    model: Compared,
+    null: Compared,
+    J: FloatArray,
+    df: int,
+    base_df: int,
+    x: list[list[int]],
+    *,
+    scaled: bool,
+) -> dict[str, float]:
+    """Return the robust measures of incomplete rows (Zhang & Savalei 2023)."""
+    full = unrestricted(setup, rams, x, scaled=scaled) if df else None
+    if full is None or not isinstance(null.problem, FIML):
+        return no_robust_measures() if df else {}
+    one = corrected_test(setup, rams, model, J, df, full)
+    base = corrected_test(setup, null.problem.rams, null, np.zeros((0, null.count)), base_df, full)
+    if one is None or base is None:
+        return no_robust_measures()
+    told = RobustTest(one.chisq, base.chisq, one.factor, base.factor, one.chisq / one.factor, one.factor)
+    return robust_measures(told, df, base_df, setup.total, len(setup.samples))
+
+
+def _goodness(
+    setup: Setup, problem: Discrepancy, found: Solution, rams: Sequence[RAM], at: Sequence[Implied], x: list[list[int]], *, means: bool
+) -> float:
+    """Return GFI (Jöreskog & Sörbom 1984): what share of the moments, in the estimator's metric, the model explains."""
+    if isinstance(problem, LeastSquares):
+        parts = [
+            weighed_goodness(moment_vector(s.mean, s.covariance, means=means), moment_vector(a.mu, a.sigma, means=means), V)
+            for s, a, V in zip(setup.samples, at, problem.metrics, strict=True)
+        ]
+    else:
+        parts = [normal_goodness(s, a, fixed, means=means) for s, a, fixed in zip(setup.samples, at, x, strict=True)]
+    return float(setup.shares @ parts)
 
 
 def _baseline(
@@ -104,10 +154,52 @@ def _likelihood(setup: Setup, value: float, full: float, x: list[list[int]], npa
     return likelihood_measures(saturated - setup.total * value, saturated, npar, n)
 
 
-def _scaled(
-    plain: dict[str, float], test: ScaledTest, base_test: ScaledTest | None, df: int, base_df: int, setup: Setup
+def _ordinal(
+    setup: Setup, rams: Sequence[RAM], problem: Discrepancy, found: Solution, J: FloatArray, npar: int, df: int
 ) -> dict[str, float]:
-    """Return the measures of the scaled test: *.scaled from the scaled χ², *.robust as Brosseau-Liard & Savalei (2014)."""
+    """Return the measures of a fit to ordered variables."""
+    point = problem.at(found.theta)
+    assert isinstance(point, OrdinalPoint)  # the setup says so
+    n = sum(s.n for s in setup.samples)
+    plain = setup.plan.discrepancy != "ULS"
+    out, base_df = plain_measures(point, setup.total, n, npar, df, plain=plain)
+    test = scaled_test(setup, rams, Compared(problem, found, len(found.theta)), J, df, [], len(found.theta))
+    if test is None:
+        return out
+    _, V, gammas = moment_parts(setup, problem, found.theta, None)
+    stacked = _columns_apart([baseline_jacobian(m) for m in point.problem.moments])
+    identity = np.eye(stacked[0].shape[1])
+    base_test = scaled_by_moments(stacked, V, gammas, setup.shares, identity, base_df, setup.plan.test) if df else None
+    bread = covariance_of_estimates(found.at.information, 1.0, J)
+    robust = None if bread is None else categorical_ml(point, n, bread, df, base_df)
+    return out | _scaled(out, test, base_test, df, base_df, setup, robust)
+
+
+def _columns_apart(matrices: list[FloatArray]) -> list[FloatArray]:
+    """Return matrices of several groups in the columns of all their parameters."""
+    width = sum(m.shape[1] for m in matrices)
+    out, at = [], 0
+    for m in matrices:
+        wide = np.zeros((len(m), width))
+        wide[:, at : at + m.shape[1]] = m
+        out.append(wide)
+        at += m.shape[1]
+    return out
+
+
+def _scaled(
+    plain: dict[str, float],
+    test: ScaledTest,
+    base_test: ScaledTest | None,
+    df: int,
+    base_df: int,
+    setup: Setup,
+    categorical: CategoricalML | None = None,
+) -> dict[str, float]:
+    """Return the measures of the scaled test: *.scaled from the scaled χ², *.robust as Brosseau-Liard & Savalei (2014).
+
+    With ordered variables the robust ones rest on Savalei's (2021) test, `categorical`.
+    """
     n, groups = setup.total, len(setup.samples)
     chisq, scaled_df = (plain["chisq"] / test.factor + test.shift if df else plain["chisq"]), test.df if test.df is not None else float(df)
     out = {"chisq.scaled": chisq, "df.scaled": scaled_df, "chisq.scaling.factor": test.factor}
@@ -121,10 +213,21 @@ def _scaled(
     wide_df = base_test.df if base_test and base_test.df is not None else float(base_df)
     out |= {f"{key}.scaled": value for key, value in incremental_measures(chisq, scaled_df, base, wide_df).items()}
     out["baseline.chisq.scaling.factor"] = base_factor
-    # lavaan refers the unscaled χ² to a χ² whose degrees of freedom are scaled, unless the test has a shift or its own df.
-    whole = (chisq, scaled_df) if test.shift or test.df is not None or not df else (plain["chisq"], test.factor * df)
+    # lavaan refers the unscaled χ² to a χ² whose degrees of freedom are scaled, unless the test has a shift.
+    whole = (chisq, scaled_df) if test.shift or not df else (plain["chisq"], test.factor * scaled_df)
     close = rmsea_measures(*whole, n, groups)
     out |= {
         f"{key}.scaled": v if df else math.nan for key, v in close.items() if key.startswith("rmsea") and not key.endswith(("level", "h0"))
     }
-    return {**out, **robust_measures(plain, chisq, df, base_df, test.factor, base_factor, n, groups)}
+    if setup.plan.test == "mean.var.adjusted":
+        return out
+    if setup.ordinal and df:
+        if categorical is None:
+            return {**out, **no_robust_measures()}
+        c = categorical
+        told = RobustTest(c.chisq, c.base, c.factor, c.base_factor, c.chisq / c.factor, c.factor)
+    else:
+        # A shifted test counts on average like one with the factor a (df − b)/df.
+        mean, base_mean = (f * (d - b) / d if d else f for f, b, d in ((test.factor, test.shift, df), (base_factor, base_shift, base_df)))
+        told = RobustTest(plain["chisq"], plain["baseline.chisq"], mean, base_mean, chisq, test.factor)
+    return {**out, **robust_measures(told, df, base_df, n, groups)}

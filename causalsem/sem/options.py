@@ -15,7 +15,7 @@ Preset = Literal["sem", "cfa", "growth", "lavaan", "dag"]
 class Plan:
     """What an estimator's name stands for: what is minimised, which standard errors, which test, which information."""
 
-    discrepancy: Literal["ML", "GLS", "ULS", "WLS"]
+    discrepancy: Literal["ML", "GLS", "ULS", "WLS", "DWLS"]
     se: str
     test: str
     information: str
@@ -30,9 +30,16 @@ PLANS: Mapping[str, Plan] = {
     "MLMVS": Plan("ML", "robust.sem", "mean.var.adjusted", "expected"),
     "GLS": Plan("GLS", "standard", "standard", "expected"),
     "ULS": Plan("ULS", "standard", "standard", "expected"),
+    "ULSM": Plan("ULS", "robust.sem", "satorra.bentler", "expected"),
+    "ULSMV": Plan("ULS", "robust.sem", "scaled.shifted", "expected"),
+    "ULSMVS": Plan("ULS", "robust.sem", "mean.var.adjusted", "expected"),
     "WLS": Plan("WLS", "standard", "standard", "expected"),
+    "DWLS": Plan("DWLS", "standard", "standard", "expected"),
+    "WLSM": Plan("DWLS", "robust.sem", "satorra.bentler", "expected"),
+    "WLSMV": Plan("DWLS", "robust.sem", "scaled.shifted", "expected"),
+    "WLSMVS": Plan("DWLS", "robust.sem", "mean.var.adjusted", "expected"),
 }
-ALIASES = {"robust": "robust.huber.white", "robust.cluster": "robust.huber.white", "yuan.bentler": "yuan.bentler.mplus"}
+ALIASES = {"robust.cluster": "robust.huber.white", "yuan.bentler": "yuan.bentler.mplus"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +51,7 @@ class SEMOptions:
     missing: str = "listwise"
     se: str | None = None
     test: str | None = None
-    ordered: tuple[str, ...] = ()
+    ordered: tuple[str, ...] | bool = ()
     group: str | None = None
     group_equal: tuple[str, ...] = ()
     group_partial: tuple[str, ...] = ()
@@ -63,6 +70,9 @@ class SEMOptions:
     auto_var: bool | None = None
     auto_fix_first: bool | None = None
     auto_fix_single: bool | None = None
+    auto_th: bool | None = None
+    auto_delta: bool | None = None
+    conditional_x: bool | None = None
     int_ov_free: bool | None = None
     int_lv_free: bool | None = None
     mimic: str = "lavaan"
@@ -79,6 +89,8 @@ class SEMOptions:
         check_names(options, known, what="option", where="fit_sem")
         for name in ("ordered", "group_equal", "group_partial"):
             value = options.get(name, ())
+            if name == "ordered" and value is True:
+                continue
             if value is None or isinstance(value, (str, bool)):
                 tupled = (value,) if isinstance(value, str) and value else ()
                 options = {**options, name: tupled}
@@ -117,12 +129,23 @@ class SEMOptions:
             raise SettingError(
                 f"missing={self.missing!r} goes with estimator 'ML', 'MLF' or 'MLR', not {self.estimator!r}; choose one of those"
             )
-        if plan.discrepancy != "ML" and (plan.se not in ("standard", "none") or plan.test not in ("standard", "none")):
+        unknown = plan.se in ("robust.huber.white", "first.order") or plan.test == "yuan.bentler.mplus"
+        if plan.discrepancy != "ML" and unknown:
             raise SettingError(
-                f"estimator={self.estimator!r} has only se='standard' and test='standard'; use 'MLM' or 'MLR' for robust ones"
+                f"estimator={self.estimator!r} has se='standard' or 'robust.sem' and tests by moments; use 'MLR' for this one"
             )
         if self.cluster and (plan.discrepancy != "ML" or by_moments or plan.se == "standard"):
             raise SettingError("cluster goes with estimator 'MLR' (robust standard errors); choose that")
+
+    def for_ordered(self, told: bool) -> SEMOptions:
+        """Return the options of a model with ordered variables: WLSMV where the caller told no estimator."""
+        chosen = self if told else replace(self, estimator="WLSMV")
+        if chosen.plan.discrepancy not in ("ULS", "DWLS", "WLS"):
+            known = [name for name, plan in PLANS.items() if plan.discrepancy in ("ULS", "DWLS", "WLS")]
+            raise SettingError(f"estimator={self.estimator!r} is not built for ordered variables; use one of {shown(known, 12)}")
+        if self.fiml or self.cluster:
+            raise SettingError("ordered variables go with complete rows of one level; leave out missing= and cluster=")
+        return chosen.checked()
 
     @property
     def rescale(self) -> bool:
@@ -140,11 +163,17 @@ class SEMOptions:
         plan = PLANS["MLR" if self.cluster and self.estimator == "ML" else self.estimator]
         if self.fiml and self.information is None:
             plan = replace(plan, information="observed")
-        told = {"se": ALIASES.get(str(self.se), self.se), "test": ALIASES.get(str(self.test), self.test), "information": self.information}
+        # "robust" is the sandwich that goes with what is minimised.
+        own = "robust.huber.white" if plan.discrepancy == "ML" else "robust.sem"
+        told = {
+            "se": {**ALIASES, "robust": own}.get(str(self.se), self.se),
+            "test": ALIASES.get(str(self.test), self.test),
+            "information": self.information,
+        }
         return replace(plan, **{k: v for k, v in told.items() if v is not None})  # type: ignore[arg-type]  # checked against ALLOWED
 
 
-_AUTO = {"auto_var": True, "auto_cov_lv_x": True, "auto_cov_y": True, "auto_fix_first": True, "auto_fix_single": True}
+_AUTO = dict.fromkeys(("auto_var", "auto_cov_lv_x", "auto_cov_y", "auto_fix_first", "auto_fix_single", "auto_th", "auto_delta"), True)
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "sem": {**_AUTO, "int_ov_free": True, "int_lv_free": False},
     "cfa": {**_AUTO, "int_ov_free": True, "int_lv_free": False},
@@ -160,14 +189,14 @@ ALLOWED: Mapping[str, tuple[object, ...]] = {
     "test": ("standard", "satorra.bentler", "scaled.shifted", "mean.var.adjusted", "yuan.bentler", "yuan.bentler.mplus", "none"),
     "likelihood": ("normal", "wishart"),
     "information": ("expected", "observed"),
-    "parameterization": ("delta",),
+    "parameterization": ("delta", "theta"),
     "effect_coding": (False,),
     "bounds": ("none",),
     "mimic": ("lavaan",),
-    "ordered": (),
     "group_equal": (
         "loadings",
         "intercepts",
+        "thresholds",
         "means",
         "regressions",
         "residuals",

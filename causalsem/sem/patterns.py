@@ -108,3 +108,14 @@ def _available(patterns: tuple[Pattern, ...], p: int) -> tuple[FloatArray, Float
         square[k.seen] += k.n * (np.diag(k.covariance) + k.mean**2)
     mean = total / np.maximum(n, 1)
     return mean, np.diag(np.maximum(square / np.maximum(n, 1) - mean**2, 1e-12))
+
+
+def pairwise_moments(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return means of what is there, and covariances of the rows that have both variables (divisor n_ij − 1, times (n − 1)/n)."""
+    there = ~np.isnan(rows)
+    seen, filled = there.astype(np.float64), np.where(there, rows, 0.0)
+    mean = filled.sum(axis=0) / seen.sum(axis=0)
+    centred = np.where(there, rows - mean, 0.0)
+    n, sums = seen.T @ seen, centred.T @ seen  # sums[i, j]: Σ of i over the rows that have j
+    covariance = (centred.T @ centred - sums * sums.T / n) / (n - 1.0)
+    return mean, covariance * (len(rows) - 1) / len(rows)

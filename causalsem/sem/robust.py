@@ -9,13 +9,15 @@ import numpy as np
 from causalsem._values import FloatArray
 from causalsem.sem.discrepancy import NormalPoint
 from causalsem.sem.fiml import FIMLPoint
-from causalsem.sem.least_squares import moment_covariance, moment_jacobian, normal_metric
 from causalsem.sem.sample import Sample
 from causalsem.sem.scores import by_parameter, entry_scores, rows_of
 
 
-def score_matrix(point: NormalPoint | FIMLPoint, samples: tuple[Sample, ...]) -> FloatArray:
-    """Return the casewise scores of all groups, (n, k): ∂logl_i/∂θ."""
+def score_matrix(point: NormalPoint | FIMLPoint, samples: tuple[Sample, ...], *, of_moments: bool = False) -> FloatArray:
+    """Return the casewise scores of all groups, (n, k): ∂logl_i/∂θ.
+
+    `of_moments` gives DᵀV (mᵢ − m) instead, with mᵢ the row's own moments about the sample mean (complete rows only).
+    """
     groups = iter(point.groups)
     blocks = []
     for sample in samples:
@@ -29,8 +31,9 @@ def score_matrix(point: NormalPoint | FIMLPoint, samples: tuple[Sample, ...]) ->
                 block[pattern.rows] = by_parameter(entry_scores(g.ram, g.implied, g.W, centred), g.ram.parameters, point.count)
         else:
             g = next(groups)
-            centred = rows - (g.implied.mu if g.ram.means else sample.mean)
+            centred = rows - (g.implied.mu if g.ram.means and not of_moments else sample.mean)
             block = by_parameter(entry_scores(g.ram, g.implied, g.W, centred), g.ram.parameters, point.count)
+            block = block - block.mean(axis=0) if of_moments else block
         blocks.append(block)
     return np.vstack(blocks)
 
@@ -68,19 +71,22 @@ class ScaledTest:
 
 
 def scaled_by_moments(
-    point: NormalPoint, samples: tuple[Sample, ...], weights: FloatArray, x: list[list[int]], K: FloatArray, df: int, kind: str
+    jacobians: list[FloatArray],
+    metrics: list[FloatArray],
+    gammas: list[FloatArray],
+    weights: FloatArray,
+    K: FloatArray,
+    df: int,
+    kind: str,
 ) -> ScaledTest:
     """Return the test of Satorra & Bentler (1994), "mean.var.adjusted", or Asparouhov & Muthén's (2010) "scaled.shifted".
 
-    All rest on U Γ, with U = V − V D (DᵀVD)⁻¹ DᵀV in the normal-theory metric V at Σ(θ) and Γ the covariance of the moments.
+    All rest on U Γ, with U = V − V D (DᵀVD)⁻¹ DᵀV, V the weight of the moments and Γ their covariance.
     """
-    D = np.vstack([moment_jacobian(g.ram, g.implied, point.count) for g in point.groups]) @ K
-    V = _blocks([w * normal_metric(g.W, means=g.ram.means) for g, w in zip(point.groups, weights, strict=True)])
-    gammas = [
-        moment_covariance(s, means=g.ram.means, x=fixed) / w for s, g, w, fixed in zip(samples, point.groups, weights, x, strict=True)
-    ]
+    D = np.vstack(jacobians) @ K
+    V = _blocks([w * one for one, w in zip(metrics, weights, strict=True)])
     VD = V @ D
-    UG = (V - VD @ np.linalg.solve(D.T @ VD, VD.T)) @ _blocks(gammas)
+    UG = (V - VD @ np.linalg.solve(D.T @ VD, VD.T)) @ _blocks([one / w for one, w in zip(gammas, weights, strict=True)])
     first = float(np.trace(UG))
     if kind == "satorra.bentler":
         return ScaledTest(first / df)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -16,8 +16,10 @@ from causalsem.behaviour.moments import Moments
 from causalsem.behaviour.table import BehaviourTable
 from causalsem.errors import DataError, DataWarning, MomentsError, NoRowsError, SettingError, check_names, shown
 from causalsem.sem.options import SEMOptions
-from causalsem.sem.partable import Names
+from causalsem.sem.ordinal_moments import OrdinalMoments, ordinal_moments
+from causalsem.sem.partable import Names, names_of
 from causalsem.sem.patterns import Pattern, em_moments, patterns_of
+from causalsem.sem.syntax import Model
 
 Data: TypeAlias = Moments | BehaviourTable | pd.DataFrame
 
@@ -27,7 +29,8 @@ class Sample:
     """One group: `covariance` has the divisor the likelihood asks for (N, or N − 1 for "wishart"); `rows` where there are any.
 
     With missing="fiml", `patterns` are the missing-data patterns, and mean and covariance the ML estimates from them.
-    `clusters` holds one label per row.
+    `clusters` holds one label per row. With ordered variables, `ordinal` has what the model explains, and mean and
+    covariance are those of the continuous responses.
     """
 
     label: str
@@ -38,6 +41,7 @@ class Sample:
     rows: FloatArray | None = None
     patterns: tuple[Pattern, ...] = ()
     clusters: npt.NDArray[Any] | None = None
+    ordinal: OrdinalMoments | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mean", frozen(self.mean))
@@ -72,8 +76,40 @@ def _frame(data: object, option: str) -> pd.DataFrame:
     raise SettingError(f"{option} needs rows, but {type(data).__name__} were handed in; hand in a DataFrame or BehaviourTable")
 
 
-def samples_of(data: Data, names: Sequence[Names], labels: Sequence[str], options: SEMOptions) -> tuple[Sample, ...]:
-    """Return one checked Sample per group with its variables in the model's order."""
+def ordered_levels(model: Model, data: Data, options: SEMOptions) -> dict[str, int]:
+    """Return the ordered variables of a model with their number of categories; covariates stay numeric.
+
+    Ordered are those that options.ordered names, that have thresholds in the text, and ordered pandas columns.
+    """
+    roles = [names_of(b.statements) for b in model.blocks]
+    dependent = dict.fromkeys(n for role in roles for n in role.ov if n not in role.ov_x)
+    in_text = {s.lhs for b in model.blocks for s in b.statements if s.op in ("|", "~*~")}
+    named = set(dependent) if options.ordered is True else set(options.ordered or ())
+    frame = data.frame if isinstance(data, BehaviourTable) else data
+    if isinstance(frame, pd.DataFrame):
+        check_names(named, [str(c) for c in frame.columns], what="column", where="ordered")
+        kinds = {str(c): t for c, t in frame.dtypes.items()}
+        named |= {n for n in dependent if isinstance(kinds.get(n), pd.CategoricalDtype) and kinds[n].ordered}
+    wanted = [n for n in dependent if n in named | in_text]
+    if not wanted:
+        return {}
+    frame = _frame(data, "ordered variables")
+    check_names(wanted, [str(c) for c in frame.columns], where="the data")
+    levels = {n: int(frame[n].dropna().nunique()) for n in wanted}
+    for name, count in levels.items():
+        if count < 2:
+            raise DataError(f"the ordered variable {name!r} has {count} categories; drop it", columns=[name])
+        if count > 50:
+            raise DataError(
+                f"the ordered variable {name!r} has {count} categories; treat it as numeric, or merge categories", columns=[name]
+            )
+    return levels
+
+
+def samples_of(
+    data: Data, names: Sequence[Names], labels: Sequence[str], options: SEMOptions, levels: Mapping[str, int] | None = None
+) -> tuple[Sample, ...]:
+    """Return one checked Sample per group with its variables in the model's order; `levels` are the ordered ones."""
     if isinstance(data, Moments):
         check_names(names[0].ov, data.names, where="the data")
         for option in ("cluster", "group"):
@@ -89,13 +125,14 @@ def samples_of(data: Data, names: Sequence[Names], labels: Sequence[str], option
     out = []
     for label, role in zip(labels, names, strict=True):
         part = frame if options.group is None else frame[[_label(v) == label for v in frame[options.group]]]
-        out.append(_group_sample(part, role, label, options))
+        out.append(_group_sample(part, role, label, options, levels or {}))
     return tuple(out)
 
 
-def _group_sample(frame: pd.DataFrame, role: Names, label: str, options: SEMOptions) -> Sample:
+def _group_sample(frame: pd.DataFrame, role: Names, label: str, options: SEMOptions, levels: Mapping[str, int]) -> Sample:
     """Return the sample of one group's rows: complete ones, or with missing="fiml" all that have some value."""
     wanted = role.ov
+    frame = _with_codes(frame, wanted)
     columns = [str(c) for c in frame.columns]
     frame = _with_products(frame, columns, wanted)
     columns = [str(c) for c in frame.columns]
@@ -110,6 +147,8 @@ def _group_sample(frame: pd.DataFrame, role: Names, label: str, options: SEMOpti
     rows = rows[kept]
     if len(rows) < 2:
         raise NoRowsError(f"{len(rows)} complete rows{_of(label)} for {shown(wanted)}; hand in rows without missing values")
+    if levels:
+        return _ordinal_sample(rows, role, label, options, levels)
     if not options.fiml or not np.isnan(rows).any():
         return _sample(Moments.from_rows(rows, wanted), label, options, rows, clusters)
     _check_seen_together(rows, wanted, label)
@@ -118,6 +157,33 @@ def _group_sample(frame: pd.DataFrame, role: Names, label: str, options: SEMOpti
     moments = Moments(wanted, len(rows), mean, covariance * len(rows) / (len(rows) - 1))
     made = _sample(moments, label, options, rows, clusters)
     return replace(made, patterns=patterns)
+
+
+def _ordinal_sample(rows: FloatArray, role: Names, label: str, options: SEMOptions, levels: Mapping[str, int]) -> Sample:
+    """Return the sample of a group with ordered variables; warns of empty cells, which make correlations uncertain."""
+    conditional = options.fixed_x is not False and options.conditional_x is not False
+    x = [k for k, n in enumerate(role.ov) if conditional and n in role.ov_x]
+    y = [k for k in range(len(role.ov)) if k not in x]
+    names = [role.ov[k] for k in y]
+    moments = ordinal_moments(rows[:, y], np.array([n in levels for n in names]), [levels.get(n, 0) for n in names], rows[:, x], names)
+    if moments.empty:
+        pairs = ", ".join(f"{names[j]} × {names[i]}" for i, j in moments.empty[:8])
+        cure = "their correlations rest on few rows; merge rare categories"
+        warnings.warn(f"empty cells{_of(label)} in the tables of {pairs}; {cure}", DataWarning, stacklevel=4)
+    mean, covariance = np.zeros(len(role.ov)), np.zeros((len(role.ov),) * 2)
+    X = rows[:, x]
+    mean[x], mean[y] = X.mean(axis=0), moments.means + moments.slopes @ X.mean(axis=0)
+    spread = np.cov(X, rowvar=False).reshape(len(x), len(x))
+    across = moments.slopes @ spread
+    covariance[np.ix_(x, x)], covariance[np.ix_(y, x)], covariance[np.ix_(x, y)] = spread, across, across.T
+    covariance[np.ix_(y, y)] = moments.covariance + across @ moments.slopes.T
+    return Sample(label, role.ov, len(rows), mean, covariance, rows, (), None, moments)
+
+
+def _with_codes(frame: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
+    """Return the frame with ordered pandas columns as numbers from 1."""
+    kinds = {c: t for c, t in frame.dtypes.items() if str(c) in wanted and isinstance(t, pd.CategoricalDtype) and t.ordered}
+    return frame.assign(**{str(c): frame[c].cat.codes.replace(-1, np.nan) + 1 for c in kinds}) if kinds else frame
 
 
 def _with_products(frame: pd.DataFrame, columns: Sequence[str], wanted: Sequence[str]) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from causalsem._values import FloatArray
 from causalsem.sem.constraints import Labels
 from causalsem.sem.expressions import Dual, evaluate
 from causalsem.sem.matrices import RAM, implied
+from causalsem.sem.ordinal_model import standing
 from causalsem.sem.partable import ParameterTable
 
 
@@ -17,6 +18,7 @@ def row_estimates(table: ParameterTable, rams: tuple[RAM, ...], theta: FloatArra
     """Return the value of every row at `theta`: free, fixed, or a moment of the fixed causes."""
     out = np.empty(len(table.rows))
     places = [{n: k for k, n in enumerate(names.all)} for names in table.names]
+    following = [_following(ram, theta) for ram in rams] if table.levels else []
     for k, row in enumerate(table.rows):
         if row.free:
             out[k] = theta[row.free - 1]
@@ -24,9 +26,21 @@ def row_estimates(table: ParameterTable, rams: tuple[RAM, ...], theta: FloatArra
             ram, place = rams[row.group - 1], places[row.group - 1]
             i = place[row.lhs]
             out[k] = ram.m0[i] if row.op == "~1" else ram.S0[i, place[row.rhs]]
+        elif row.lhs in table.levels and row.lhs == row.rhs:
+            # What the parameterisation leaves to follow: error variances under delta, scales under theta.
+            followed = following[row.group - 1][row.op]
+            out[k] = followed[places[row.group - 1][row.lhs]]
         else:
             out[k] = row.value or 0.0
     return out
+
+
+def _following(ram: RAM, theta: FloatArray) -> dict[str, FloatArray]:
+    """Return error variances ("~~") and scales ("~*~") by variable, whether parameters or what follows from them."""
+    there = standing(ram, theta)
+    if there is None:
+        return {"~~": np.full(len(ram.A0), np.nan), "~*~": np.full(len(ram.A0), np.nan)}
+    return {"~~": np.diag(ram.fill(theta)[1]), "~*~": there.scale}
 
 
 def standardised(table: ParameterTable, rams: tuple[RAM, ...], theta: FloatArray, *, observed: bool) -> FloatArray:
@@ -45,7 +59,9 @@ def standardised(table: ParameterTable, rams: tuple[RAM, ...], theta: FloatArray
         if not observed:
             sd[: ram.p] = residual[: ram.p] = 1.0
         for k, row in enumerate(table.rows):
-            if row.group == g:
+            if row.group == g and row.op == "~*~":
+                values[k] = 1.0 if observed else values[k]
+            elif row.group == g:
                 values[k] *= scale_factor(row.op, place[row.lhs], place.get(row.rhs, -1), sd, residual)
     return values
 
@@ -56,7 +72,7 @@ def scale_factor(op: str, i: int, j: int, sd: FloatArray, residual: FloatArray) 
             return float(sd[i] / sd[j])
         if op in ("~", "<~"):
             return float(sd[j] / sd[i])
-        if op == "~1":
+        if op in ("~1", "|"):
             return float(1.0 / sd[i])
         if i == j:
             return float(1.0 / sd[i] ** 2)

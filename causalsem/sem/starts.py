@@ -17,7 +17,11 @@ def start_values(table: ParameterTable, rams: tuple[RAM, ...], samples: tuple[Sa
     seen = np.zeros(table.count)
     for ram, sample in zip(rams, samples, strict=True):
         A, S, m = _group_start(ram, sample)
-        for values, parameters in ((A, ram.a_par), (S, ram.s_par), (m, ram.m_par)):
+        parts = [(A, ram.a_par), (S, ram.s_par), (m, ram.m_par)]
+        if ram.responses is not None and sample.ordinal is not None:
+            r = ram.responses
+            parts += [(np.concatenate(sample.ordinal.thresholds)[r.tau_at], r.tau_par), (np.ones(len(r.delta_par)), r.delta_par)]
+        for values, parameters in parts:
             np.add.at(theta, parameters, values)
             np.add.at(seen, parameters, 1.0)
     theta /= np.maximum(seen, 1.0)

@@ -40,6 +40,12 @@ def good(n: int = 120) -> pd.DataFrame:
     return pd.DataFrame({"exposure": exposure, "browse": browse, "cart": cart, "buy": buy, "shop": shop})
 
 
+def binary() -> pd.DataFrame:
+    """Return the funnel with buy as 0 or 1."""
+    data = good()
+    return data.assign(buy=(data["buy"] > 0).astype(int))
+
+
 MODEL = "browse ~ exposure\ncart ~ browse\nbuy ~ cart"
 
 
@@ -70,8 +76,16 @@ ERRORS: list[Case] = [
     ),
     ("unknown option", lambda: fit_sem(MODEL, good(), estimater="ML"), UnknownNameError, "did you mean 'estimator'"),
     ("unknown estimator", lambda: fit_sem(MODEL, good(), estimator="MAGIC"), SettingError, "not available"),
-    ("an estimator that is not built", lambda: fit_sem(MODEL, good(), estimator="WLSMV"), SettingError, "not available"),
-    ("ordered variables are not built", lambda: fit_sem(MODEL, good(), ordered=["buy"]), SettingError, "not available"),
+    ("many categories", lambda: fit_sem(MODEL, good(), ordered=["buy"]), DataError, "categories"),
+    ("ML of ordered variables", lambda: fit_sem(MODEL, binary(), ordered=["buy"], estimator="ML"), SettingError, "not built for ordered"),
+    ("a misspelt ordered variable", lambda: fit_sem(MODEL, binary(), ordered=["bui"]), UnknownNameError, "did you mean 'buy'"),
+    ("an ordered variable of one value", lambda: fit_sem(MODEL, good().assign(buy=1), ordered=["buy"]), DataError, "categories"),
+    (
+        "missing values of ordered variables kept",
+        lambda: fit_sem(MODEL, binary(), ordered=["buy"], missing="fiml"),
+        SettingError,
+        "missing=",
+    ),
     ("two levels are not built", lambda: fit_sem("level: 1\nbuy ~ cart\nlevel: 2\nbuy ~~ buy", good()), SettingError, "level"),
     ("unknown preset", lambda: fit_sem(MODEL, good(), preset="best"), SettingError, "preset"),
     ("unknown engine", lambda: fit_sem(MODEL, good(), engine="lisrel"), SettingError, "engine"),
