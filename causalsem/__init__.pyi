@@ -14,6 +14,7 @@ from causalsem.datasets import shop_truth as shop_truth
 from causalsem.discovery import BOSS as BOSS
 from causalsem.discovery import BOSSFCI as BOSSFCI
 from causalsem.discovery import FCI as FCI
+from causalsem.discovery import FLOP as FLOP
 from causalsem.discovery import GES as GES
 from causalsem.discovery import PC as PC
 from causalsem.discovery import RFCI as RFCI

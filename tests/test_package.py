@@ -41,9 +41,9 @@ def test_an_unknown_public_name_is_an_attribute_error() -> None:
         cs.discovr  # noqa: B018 (the access itself is what is tested)
 
 
-def test_our_own_stages_run_without_engines_duckdb_and_scikit_learn() -> None:
+def test_our_own_stages_run_without_engines_duckdb_numba_and_scikit_learn() -> None:
     """The machine with the GPU may have torch, numpy, pandas, scipy and networkx only."""
-    blocked = ("dowhy", "causallearn", "semopy", "econml", "sklearn", "duckdb")
+    blocked = ("dowhy", "causallearn", "semopy", "econml", "sklearn", "duckdb", "numba")
     code = f"""
 import sys
 sys.modules.update(dict.fromkeys({blocked!r}))  # importing any of these is now an ImportError
@@ -57,6 +57,7 @@ pairs = cs.BehaviourTable.from_frame(frame, user="user", item="item", levels={{"
 m = cs.moments(pairs)
 known = cs.Knowledge(tiers=[["z"], ["t"], ["y"]])
 graph = cs.discover(m, cs.GES(), knowledge=known)
+cs.discover(m, cs.FLOP(), knowledge=known)
 cs.bootstrap(pairs, cs.PC(), knowledge=known, times=5, seed=0)
 cs.fit_sem(graph, m)
 adjust = cs.identify(graph, cs.Query("t", "y"))

@@ -5,6 +5,7 @@ from causalsem.discovery.boss import BOSS
 from causalsem.discovery.direct_lingam import DirectLiNGAM
 from causalsem.discovery.discover import discover
 from causalsem.discovery.fci import BOSSFCI, FCI
+from causalsem.discovery.flop import FLOP
 from causalsem.discovery.ges import GES
 from causalsem.discovery.hurdle import HurdleMoments, hurdle_moments
 from causalsem.discovery.methods import METHODS, Method
@@ -18,6 +19,7 @@ __all__ = [
     "DirectLiNGAM",
     "EdgeStability",
     "FCI",
+    "FLOP",
     "GES",
     "HurdleMoments",
     "METHODS",

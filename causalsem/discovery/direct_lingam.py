@@ -10,11 +10,11 @@ import numpy as np
 
 from causalsem._values import BoolArray, FloatArray
 from causalsem.discovery.found import Found, Rules
-from causalsem.discovery.order import parents_of_order, precedence
+from causalsem.discovery.order import precedence
+from causalsem.discovery.order_search import OrderSearch
 from causalsem.discovery.scores import GaussianBIC, check_penalty
 from causalsem.discovery.stack import Stack
 from causalsem.graph.causal_graph import ARROW, TAIL
-from causalsem.graph.pdag import from_masks
 
 # Constants of the maximum-entropy approximation (Hyvärinen 1998).
 K1, K2, GAMMA = 79.047, 7.4129, 0.37457
@@ -49,7 +49,7 @@ def dag_of_order(rows: FloatArray, order: Sequence[int], penalty_discount: float
     """Return the DAG of a causal order: parents by the Gaussian BIC, whose least squares need no Gaussian noise."""
     R = np.corrcoef(rows, rowvar=False).reshape(1, len(order), -1)
     score = GaussianBIC(Stack(R, len(rows)), 0, penalty_discount)
-    to = from_masks(parents_of_order(order, score, rules)).T
+    to = OrderSearch(score, rules).parents_of(np.asarray(order, dtype=np.int64)).parents.T
     marks = np.where(to, ARROW, np.where(to.T, TAIL, 0)).astype(np.int8)
     return Found(marks, "DAG", (), (("order", [int(k) for k in order]),))
 

@@ -10,13 +10,13 @@ from scipy.special import comb
 from scipy.stats import norm
 
 from causalsem._values import BoolArray
-from causalsem.discovery.boss import best_dag
 from causalsem.discovery.budget import out_of_time
 from causalsem.discovery.colliders import ColliderRule, check_colliders, collider_claims, unshielded
 from causalsem.discovery.found import Conflict, Found, Rules
 from causalsem.discovery.order import precedence, reachable
+from causalsem.discovery.order_search import best_order
 from causalsem.discovery.pc import check_alpha, check_cap
-from causalsem.discovery.scores import GaussianBIC, check_penalty
+from causalsem.discovery.scores import GaussianBIC, check_penalty, check_restarts
 from causalsem.discovery.skeleton import ConditioningSets, Skeleton, skeletons, weakest_of
 from causalsem.discovery.stack import Stack, Tests
 from causalsem.errors import SettingError
@@ -74,8 +74,7 @@ class BOSSFCI:
         check_alpha(self.alpha)
         check_penalty(self.penalty_discount)
         check_cap(self.max_conditioning)
-        if self.restarts < 0:
-            raise SettingError(f"restarts is {self.restarts}; choose 0 or more")
+        check_restarts(self.restarts)
 
 
 def search(stack: Stack, settings: FCI, rules: Rules) -> list[Found]:
@@ -99,7 +98,9 @@ def search_from_order(stack: Stack, settings: BOSSFCI, rules: Rules) -> list[Fou
     results = []
     for b in range(stack.size):
         one = stack.part(b, b + 1)
-        dag = best_dag(GaussianBIC(one, 0, settings.penalty_discount), ordered, settings.restarts, settings.seed)
+        dag = best_order(
+            GaussianBIC(one, 0, settings.penalty_discount), ordered, settings.restarts, settings.seed, datasets=stack.size
+        ).masks
         directed = from_masks(dag).T
         apart = ~(directed | directed.T | rules.joined)
         found = skeletons(one, threshold, apart, rules.joined, never, most)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol
 from causalsem.discovery.boss import BOSS
 from causalsem.discovery.direct_lingam import DirectLiNGAM
 from causalsem.discovery.fci import BOSSFCI, FCI
+from causalsem.discovery.flop import FLOP
 from causalsem.discovery.found import Rules
 from causalsem.discovery.ges import GES
 from causalsem.discovery.pc import PC
@@ -32,6 +33,7 @@ METHODS: dict[type[Any], str] = {
     PC: "causalsem.discovery.pc:search",
     GES: "causalsem.discovery.ges:search",
     BOSS: "causalsem.discovery.boss:search",
+    FLOP: "causalsem.discovery.flop:search",
     FCI: "causalsem.discovery.fci:search",
     RFCI: "causalsem.discovery.rfci:search",
     BOSSFCI: "causalsem.discovery.fci:search_from_order",

@@ -23,6 +23,8 @@ class GaussianBIC:
         self.strength = stack.strength(b)
         self.widths = stack.widths
         self.price = penalty_discount * np.log(stack.n) / 2
+        # [u, k]: path coefficients that k as a parent of u brings.
+        self.coefficients = np.ones((self.p, self.p)) if self.widths is None else np.outer(self.widths, self.widths).astype(np.float64)
         # Gains below this are rounding noise: totals are of the order of n.
         self.noise = 1e-7 + 1e-13 * stack.n * stack.p
         self._gains: dict[tuple[int, int], FloatArray] = {}
@@ -92,3 +94,9 @@ def check_penalty(penalty_discount: float) -> None:
     """Raise SettingError unless the penalty is positive."""
     if not penalty_discount > 0:
         raise SettingError(f"penalty_discount is {penalty_discount}; choose a positive number: 1 is the usual BIC, 2 the default")
+
+
+def check_restarts(restarts: int) -> None:
+    """Raise SettingError unless the number of restarts is 0 or more."""
+    if restarts < 0:
+        raise SettingError(f"restarts is {restarts}; choose 0 or more")

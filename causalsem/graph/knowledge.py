@@ -73,12 +73,24 @@ class Knowledge:
     def forbidden_matrix(self, names: Sequence[str]) -> BoolArray:
         """Return the (p, p) matrix that is True at [i, j] when names[i] → names[j] may not be."""
         self.require_known(names)
-        return np.array([[self.why_forbidden(a, b) is not None for b in names] for a in names], dtype=bool).reshape(len(names), len(names))
+        tier = np.array([-1 if (k := self.tier_of(name)) is None else k for name in names], dtype=np.int64)
+        cause, effect = tier[:, None], tier[None, :]
+        ordered = cause >= effect if self.forbidden_within_tiers else cause > effect
+        backwards = self._pairs_matrix(names, self.required).T
+        return np.asarray((ordered & (effect >= 0)) | backwards | self._pairs_matrix(names, self.forbidden))
 
     def required_matrix(self, names: Sequence[str]) -> BoolArray:
         """Return the (p, p) matrix that is True at [i, j] when names[i] → names[j] must be."""
         self.require_known(names)
-        return np.array([[(a, b) in self.required for b in names] for a in names], dtype=bool).reshape(len(names), len(names))
+        return self._pairs_matrix(names, self.required)
+
+    @staticmethod
+    def _pairs_matrix(names: Sequence[str], pairs: Iterable[Pair]) -> BoolArray:
+        place = {name: k for k, name in enumerate(names)}
+        matrix = np.zeros((len(place), len(place)), dtype=bool)
+        for a, b in pairs:
+            matrix[place[a], place[b]] = True
+        return matrix
 
     def require_known(self, names: Sequence[str]) -> None:
         """Raise UnknownNameError, with the nearest name, at a statement about a variable not in `names`."""

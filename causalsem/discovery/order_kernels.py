@@ -1,0 +1,357 @@
+"""Number functions of the order searches: parents by grow-shrink, and the best place of a variable in an order.
+
+With numba these are machine code, without it the same numbers in plain Python; loops stand where numpy has a word for
+it, because they take numba a fraction of the time to translate. Everything that one of them calls stands in this file:
+numba looks at no other when it decides whether its code on disk is still good.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from causalsem._compiled import compiled
+from causalsem._values import BoolArray, FloatArray, IntArray
+
+TINY = 1e-300
+
+
+class Task(NamedTuple):
+    """What is searched: p variables of w columns each (1, or 2 for blocks).
+
+    R (w·p, w·p) are their correlations. `toll[u, k]` is exp(2·price / n) of k as a parent of u, so that k gains when
+    Λ·toll < 1, with Λ the share of u's residual (generalised) variance that k leaves unexplained. `may[u, k]`,
+    `must[u, k]`: k may be, has to be a parent of u. `before[i, j]`: i has to come before j. A loss is −2 / n times a
+    local score; less than `noise` of it is rounding, and `limit` is exp(−noise). With `warm`, parents are mended
+    instead of chosen anew.
+    """
+
+    R: FloatArray
+    toll: FloatArray
+    may: BoolArray
+    must: BoolArray
+    before: BoolArray
+    limit: float
+    noise: float
+    warm: bool
+
+
+class Work(NamedTuple):
+    """Room to calculate in: X (w·p, w·p), V (p, w, w), C (w, w·p), left (p,), places (p,)."""
+
+    X: FloatArray
+    V: FloatArray
+    C: FloatArray
+    left: FloatArray
+    places: IntArray
+
+
+@compiled
+def room(p: int, w: int) -> Work:
+    """Return room for p variables of w columns."""
+    return Work(np.empty((w * p, w * p)), np.empty((p, w, w)), np.zeros((w, w * p)), np.empty(p), np.empty(p, dtype=np.int64))
+
+
+@compiled
+def unexplained(V: FloatArray, C: FloatArray, k: int, node: int) -> float:
+    """Return Wilks' Λ of block k and the node's own, from what is left of their variances V and covariances C.
+
+    V (p, w, w) are the blocks' covariances, C (w, w·p) those of the node's columns with all; with w = 1, Λ is
+    1 − partial correlation².
+    """
+    if C.shape[0] == 1:
+        return 1.0 - C[0, k] * C[0, k] / max(V[k, 0, 0] * V[node, 0, 0], TINY)
+    a, b, c = V[node, 0, 0], V[node, 1, 1], V[node, 0, 1]
+    s, t, u = V[k, 0, 0], V[k, 1, 1], V[k, 0, 1]
+    first, second, third, fourth = C[0, 2 * k], C[0, 2 * k + 1], C[1, 2 * k], C[1, 2 * k + 1]
+    before = s * t - u * u
+    det = max(a * b - c * c, TINY)
+    # Λ = det(B − Mᵀ A⁻¹ M) / det B with A the node's own block, B the other's and M their covariance.
+    s -= (b * first * first - 2 * c * first * third + a * third * third) / det
+    t -= (b * second * second - 2 * c * second * fourth + a * fourth * fourth) / det
+    u -= (b * first * second - c * (first * fourth + third * second) + a * third * fourth) / det
+    return (s * t - u * u) / max(before, TINY)
+
+
+@compiled
+def join(R: FloatArray, work: Work, m: int, k: int, node: int) -> int:
+    """Condition on variable k: one more whitened row in X per column, and what that leaves of V and C; returns the rows.
+
+    The first m rows of X are L⁻¹ R[given] with L the Cholesky factor of the given columns' correlations.
+    """
+    X, V, C = work.X, work.V, work.C
+    w, q = C.shape
+    for column in range(w * k, w * k + w):
+        row = X[m]
+        for j in range(q):
+            row[j] = R[column, j]
+        for s in range(m):
+            weight = X[s, column]
+            for j in range(q):
+                row[j] -= weight * X[s, j]
+        scale = 1 / np.sqrt(max(row[column], TINY))
+        for j in range(q):
+            row[j] *= scale
+        for c in range(w):
+            weight = row[w * node + c]
+            for j in range(q):
+                C[c, j] -= weight * row[j]
+        for j in range(q // w):
+            for c in range(w):
+                for d in range(w):
+                    V[j, c, d] -= row[w * j + c] * row[w * j + d]
+        m += 1
+    return m
+
+
+@compiled
+def condition(R: FloatArray, work: Work, parents: BoolArray, node: int) -> int:
+    """Set V and C to what the parents leave of every variable and of its covariance with the node; returns the rows of X."""
+    V, C = work.V, work.C
+    w, q = C.shape
+    for j in range(q // w):
+        for c in range(w):
+            for d in range(w):
+                V[j, c, d] = R[w * j + c, w * j + d]
+    for c in range(w):
+        for j in range(q):
+            C[c, j] = R[w * node + c, j]
+    m = 0
+    for k in range(q // w):
+        if parents[k]:
+            m = join(R, work, m, k, node)
+    return m
+
+
+@compiled
+def generalised_variance(V: FloatArray, k: int) -> float:
+    """Return the variance of a variable, or the determinant of its block."""
+    return V[k, 0, 0] if V.shape[1] == 1 else V[k, 0, 0] * V[k, 1, 1] - V[k, 0, 1] * V[k, 1, 0]
+
+
+@compiled
+def precision(R: FloatArray, X: FloatArray, index: IntArray, m: int, w: int) -> None:
+    """Write the inverse of the correlations of the first m blocks of `index` to X (Gauss & Jordan, no pivoting: R is definite)."""
+    q = m * w
+    for i in range(q):
+        for j in range(q):
+            X[i, j] = R[w * index[i // w] + i % w, w * index[j // w] + j % w]
+    for k in range(q):
+        pivot = 1 / X[k, k]
+        X[k, k] = 1.0
+        for j in range(q):
+            X[k, j] *= pivot
+        for i in range(q):
+            if i != k:
+                factor = X[i, k]
+                X[i, k] = 0.0
+                for j in range(q):
+                    X[i, j] -= factor * X[k, j]
+
+
+@compiled
+def most_useless(task: Task, work: Work, parents: BoolArray, node: int) -> tuple[int, float]:
+    """Return the parent of the node whose removal gains most (−1: none) and its Λ·toll.
+
+    In the precision matrix of parents and node, Λ of two blocks is that given all the other parents.
+    """
+    X, V, C, index = work.X, work.V, work.C, work.places
+    toll, must = task.toll[node], task.must[node]
+    w, m = C.shape[0], 0
+    for k in range(len(parents)):
+        if parents[k]:
+            index[m] = k
+            m += 1
+    index[m] = node
+    precision(task.R, X, index, m + 1, w)
+    for k in range(m + 1):
+        for c in range(w):
+            for d in range(w):
+                V[k, c, d] = X[w * k + c, w * k + d]
+                C[c, w * k + d] = X[w * m + c, w * k + d]
+    which, worst = -1, 1.0
+    for k in range(m):
+        value = unexplained(V, C, k, m) * toll[index[k]]
+        if value >= worst and not must[index[k]]:
+            which, worst = index[k], value
+    return which, worst
+
+
+@compiled
+def most_useful(task: Task, work: Work, free: BoolArray, parents: BoolArray, node: int) -> int:
+    """Return the free variable whose joining the parents gains most (−1: there is none); work.left gets everybody's Λ·toll."""
+    V, C, left = work.V, work.C, work.left
+    toll, may = task.toll[node], task.may[node]
+    which, least = -1, np.inf
+    for k in range(len(parents)):
+        left[k] = np.inf
+        if may[k] and not parents[k]:
+            left[k] = unexplained(V, C, k, node) * toll[k]
+            if free[k] and left[k] < least:
+                which, least = k, left[k]
+    return which
+
+
+@compiled
+def grow(task: Task, work: Work, free: BoolArray, node: int, rows: BoolArray) -> None:
+    """Let the free variables join the parents rows[0], the best first, while they gain; fill rows[1] and rows[2] as `fit` tells."""
+    parents, grown, touch, left = rows[0], rows[1], rows[2], work.left
+    for k in range(len(parents)):
+        touch[k] = False
+    m = condition(task.R, work, parents, node)
+    gains = True
+    while gains:
+        which = most_useful(task, work, free, parents, node)
+        gains = which >= 0 and left[which] < task.limit
+        if not (gains and task.warm):
+            bar = left[which] if gains else task.limit
+            for k in range(len(parents)):
+                touch[k] |= left[k] < bar
+        if gains:
+            parents[which] = True
+            m = join(task.R, work, m, which, node)
+    for k in range(len(parents)):
+        grown[k] = parents[k]
+
+
+@compiled
+def fit(task: Task, work: Work, free: BoolArray, start: BoolArray, node: int, rows: BoolArray) -> float:
+    """Write the node's best parents among `free` to rows[0] (of (3, p)) and return their loss.
+
+    Grow from `start` by the variable that gains most, then shrink; a warm start grows and shrinks until neither gains.
+    rows[1] gets those whose leaving `free` would change the result, rows[2] those whose joining it would: whoever
+    would be picked on the way, or, from a warm start, whoever would gain at the end.
+    """
+    parents, toll, must = rows[0], task.toll[node], task.must[node]
+    for k in range(len(parents)):
+        parents[k] = (start[k] and free[k]) or must[k]
+    shrunk = True
+    loss = 0.0
+    while shrunk:
+        grow(task, work, free, node, rows)
+        loss = np.log(max(generalised_variance(work.V, node), TINY))
+        spare = False
+        for k in range(len(parents)):
+            if parents[k]:
+                loss += np.log(toll[k])
+                spare |= not must[k]
+        shrunk = False
+        while spare:
+            useless, ratio = most_useless(task, work, parents, node)
+            spare = useless >= 0
+            if spare:
+                parents[useless] = False
+                loss -= np.log(ratio)
+                shrunk = task.warm
+    return loss
+
+
+@compiled
+def copy_rows(source: BoolArray, target: BoolArray) -> None:
+    """Copy (3, p) truths."""
+    for i in range(source.shape[0]):
+        for k in range(source.shape[1]):
+            target[i, k] = source[i, k]
+
+
+@compiled
+def parents_of(task: Task, order: IntArray, start: int, stop: int, rows: BoolArray, loss: FloatArray) -> None:
+    """Write rows (p, 3, p) and losses (p,) of the variables at places start … stop − 1 of an order."""
+    p = len(order)
+    work = room(p, task.R.shape[0] // p)
+    seen = np.zeros(p, dtype=np.bool_)
+    for i in range(stop):
+        u = order[i]
+        if i >= start:
+            loss[u] = fit(task, work, seen, task.must[u], u, rows[u])
+        seen[u] = True
+
+
+@compiled
+def walk(
+    task: Task,
+    work: Work,
+    order: IntArray,
+    place: int,
+    right: bool,
+    rows: BoolArray,
+    loss: FloatArray,
+    passed: BoolArray,
+    passed_loss: FloatArray,
+    changed: BoolArray,
+    least: float,
+    best: BoolArray,
+) -> tuple[float, int, float]:
+    """Walk the variable at `place` to one end of the order, or as far as it may go.
+
+    Return the gain, place and own loss where it gains most, more than `least`; its rows there are in `best`. What
+    became of those passed is in `passed`, `passed_loss` and `changed`.
+    """
+    p, node, step = len(order), order[place], 1 if right else -1
+    seen, own, before = np.zeros(p, dtype=np.bool_), np.empty((3, p), dtype=np.bool_), task.before
+    copy_rows(rows[node], own)
+    for i in range(place):
+        seen[order[i]] = True
+    gain, own_loss, i = 0.0, loss[node], place + step
+    best_gain, best_place, best_loss = least, place, loss[node]
+    while 0 <= i < p:
+        u = order[i]
+        if before[node, u] if right else before[u, node]:
+            break
+        # The one passed no longer has, or now has, the walker before it.
+        seen[u] = False
+        changed[u] = rows[u, 1, node] if right else rows[u, 2, node]
+        if changed[u]:
+            seen[node] = not right
+            start = rows[u, 0] if task.warm else task.must[u]
+            passed_loss[u] = fit(task, work, seen, start, u, passed[u])
+            seen[node] = False
+            gain += loss[u] - passed_loss[u]
+        # The walker now has, or no longer has, the one passed before it.
+        seen[u] = right
+        if own[2, u] if right else own[1, u]:
+            start = own[0] if task.warm else task.must[node]
+            own_loss = fit(task, work, seen, start, node, own)
+        if gain + loss[node] - own_loss > best_gain + task.noise:
+            best_gain, best_place, best_loss = gain + loss[node] - own_loss, i, own_loss
+            copy_rows(own, best)
+        i += step
+    return best_gain, best_place, best_loss
+
+
+@compiled
+def sweep(task: Task, order: IntArray, rows: BoolArray, loss: FloatArray, idle: int) -> int:
+    """Move every variable in turn to its best place, until p in a row had none better; order, rows (p, 3, p), losses (p,) change.
+
+    Return how many had no better place since the last that had; `idle` of them before this sweep. Passing a neighbour
+    changes the candidates of these two only, and most often not their parents.
+    """
+    p = len(order)
+    work = room(p, task.R.shape[0] // p)
+    passed, passed_loss, changed = np.zeros((p, 3, p), dtype=np.bool_), np.zeros(p), np.zeros(p, dtype=np.bool_)
+    best = np.zeros((3, p), dtype=np.bool_)
+    for node in order.copy():
+        if idle >= p:
+            break
+        place = 0
+        while order[place] != node:
+            place += 1
+        most, to, to_loss = 0.0, place, loss[node]
+        for side in range(2):
+            gain, there, there_loss = walk(task, work, order, place, side == 0, rows, loss, passed, passed_loss, changed, most, best)
+            if there != place:
+                most, to, to_loss = gain, there, there_loss
+        idle += 1
+        if to != place:
+            idle = 0
+            step = 1 if to > place else -1
+            for i in range(place, to, step):
+                u = order[i + step]
+                order[i] = u
+                if changed[u]:
+                    copy_rows(passed[u], rows[u])
+                    loss[u] = passed_loss[u]
+            copy_rows(best, rows[node])
+            order[to], loss[node] = node, to_loss
+    return idle

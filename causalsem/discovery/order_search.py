@@ -1,0 +1,173 @@
+"""Search over orders: a start, moves until none gains, and restarts near the best order met."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+
+from causalsem._compiled import plain
+from causalsem._values import BoolArray, FloatArray, IntArray
+from causalsem.discovery.budget import out_of_time, while_in_time
+from causalsem.discovery.found import Rules
+from causalsem.discovery.order import precedence
+from causalsem.discovery.scores import GaussianBIC
+from causalsem.graph.pdag import to_masks
+
+KERNELS = "causalsem.discovery.order_kernels"
+# Below about this many moves, plain Python is done before machine code is loaded.
+FEW_MOVES = 2500
+
+
+def kernels(moves: int) -> ModuleType:
+    """Return the kernels as machine code, or as plain Python when there are only a few moves to try; the numbers are the same."""
+    if moves < FEW_MOVES and KERNELS not in sys.modules:
+        return plain(KERNELS)
+    return importlib.import_module(KERNELS)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ordered:
+    """An order of the variables, parents[u, k] of each among those before it, and its score; `loss` is −2 / n times it, and a constant."""
+
+    order: IntArray
+    parents: BoolArray
+    loss: float
+    score: float
+
+    @property
+    def masks(self) -> list[int]:
+        """The parent masks."""
+        return to_masks(self.parents)
+
+
+class OrderSearch:
+    """The orders of one data set's variables, by a score and within the rules."""
+
+    def __init__(self, score: GaussianBIC, rules: Rules, moves: int = 1) -> None:
+        """Take about how many passes over all pairs of places are to come."""
+        p = score.p
+        self.kernels = kernels(moves * p * p)
+        self.R = np.ascontiguousarray(score.R)
+        self.n, self.noise = score.n, 2 * score.noise / score.n
+        self.loss_of_none = float(np.log(_determinants(own_blocks(self.R, p))).sum())
+        self.tasks = [
+            self.kernels.Task(
+                R=self.R,
+                toll=np.exp(np.minimum(2 * score.price / score.n * score.coefficients, 600.0)),
+                may=np.ascontiguousarray(~rules.forbidden.T & ~np.eye(p, dtype=bool)),
+                must=np.ascontiguousarray(rules.required.T),
+                before=np.ascontiguousarray(precedence(rules)),
+                limit=float(np.exp(-self.noise)),
+                noise=self.noise,
+                warm=warm,
+            )
+            for warm in (False, True)
+        ]
+
+    @property
+    def before(self) -> BoolArray:
+        """[i, j] True when i has to come before j."""
+        return np.asarray(self.tasks[0].before)
+
+    def start(self) -> IntArray:
+        """Return a good order to begin with, whatever the order of the columns."""
+        return least_explained_first(self.R, self.before)
+
+    def parents_of(self, order: IntArray) -> Ordered:
+        """Return the grow-shrink parents of every variable of an order."""
+        rows, loss = self._rows(order, False)
+        return self._ordered(order, rows, loss)
+
+    def settled(self, order: IntArray, warm: bool) -> Ordered:
+        """Return where moving variables to their best places leads; with `warm`, parents are mended, else chosen anew."""
+        order = order.copy()
+        rows, loss = self._rows(order, warm)
+        idle = 0
+        while idle < len(order) and not out_of_time():
+            idle = self.kernels.sweep(self.tasks[warm], order, rows, loss, idle)
+        return self._ordered(order, rows, loss)
+
+    def _ordered(self, order: IntArray, rows: BoolArray, loss: FloatArray) -> Ordered:
+        total = float(loss.sum())
+        return Ordered(order, rows[:, 0].copy(), total, -self.n / 2 * (total - self.loss_of_none))
+
+    def _rows(self, order: IntArray, warm: bool) -> tuple[BoolArray, FloatArray]:
+        """Return rows (p, 3, p) and losses (p,) of the variables of an order, as `fit` writes them."""
+        rows, loss = np.zeros((len(order), 3, len(order)), dtype=bool), np.zeros(len(order))
+        self.kernels.parents_of(self.tasks[warm], order, 0, len(order), rows, loss)
+        return rows, loss
+
+    def best(self, restarts: int, seed: int, warm: bool) -> Ordered:
+        """Return the best of a first search and of `restarts` more, each from the best so far with a few variables displaced."""
+        best = self.settled(self.start(), warm)
+        # Random draws act on variables by their place in the order, so that column order does not matter.
+        rng = np.random.default_rng(seed)
+        for _ in while_in_time(range(restarts), "restarts"):
+            found = self.settled(displaced(best.order, self.before, rng), warm)
+            if found.loss < best.loss - self.noise:
+                best = found
+        return best
+
+
+def least_explained_first(R: FloatArray, before: BoolArray) -> IntArray:
+    """Return an order within the precedence that takes next whoever those before explain least (pivoted Cholesky).
+
+    Causes tend to be explained less than their effects (Reisach et al. 2023). The first is the most correlated one.
+    R (w·p, w·p) are the correlations of p variables of w columns.
+    """
+    p = len(before)
+    w = len(R) // p
+    # X[:m] = L⁻¹ R[those placed], so that what they leave of a block is its variance less XᵀX.
+    X, left = np.empty_like(R), own_blocks(R, p)
+    whole, waits = _determinants(left), before.sum(axis=0)
+    share = (R**2).reshape(p, w, -1).sum(axis=(1, 2))
+    order = np.empty(p, dtype=np.int64)
+    for place in range(p):
+        k = order[place] = int(np.argmax(np.where(waits == 0, share, -np.inf)))
+        for m, column in enumerate(range(w * k, w * k + w), w * place):
+            row = R[column] - X[:m, column] @ X[:m]
+            X[m] = row / np.sqrt(max(row[column], 1e-300))
+            blocks = X[m].reshape(p, w)
+            left -= blocks[:, :, None] * blocks[:, None, :]
+        share = _determinants(left) / whole
+        waits = waits - before[k]
+        waits[k] = p
+    return order
+
+
+def own_blocks(R: FloatArray, p: int) -> FloatArray:
+    """Return the blocks (p, w, w) of correlations R (w·p, w·p) on the diagonal."""
+    w = len(R) // p
+    return R.reshape(p, w, p, w)[np.arange(p), :, np.arange(p), :].copy()
+
+
+def _determinants(blocks: FloatArray) -> FloatArray:
+    """Return the determinants of blocks (p, w, w), w 1 or 2."""
+    if blocks.shape[1] == 1:
+        return blocks[:, 0, 0].copy()
+    return np.asarray(blocks[:, 0, 0] * blocks[:, 1, 1] - blocks[:, 0, 1] * blocks[:, 1, 0])
+
+
+def displaced(order: IntArray, before: BoolArray, rng: np.random.Generator) -> IntArray:
+    """Return the order with about ln p (at least 2) pairs swapped at random, within the precedence."""
+    order, p = order.copy(), len(order)
+    wanted = max(round(np.log(max(p, 1))), 2)
+    # Where most swaps are forbidden, fewer are made.
+    for i, j in np.sort(rng.integers(0, p, (8 * wanted, 2)), axis=1).tolist():
+        span = order[i : j + 1].copy()
+        span[[0, -1]] = span[[-1, 0]]
+        if i < j and not np.tril(before[np.ix_(span, span)]).any():
+            order[i : j + 1] = span
+            wanted -= 1
+        if wanted == 0:
+            break
+    return order
+
+
+def best_order(score: GaussianBIC, rules: Rules, restarts: int, seed: int, *, warm: bool = False, datasets: int = 1) -> Ordered:
+    """Return the best order and DAG that the search meets, in one of `datasets` like it."""
+    return OrderSearch(score, rules, datasets * (1 + restarts)).best(restarts, seed, warm)

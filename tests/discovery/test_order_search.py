@@ -1,0 +1,196 @@
+"""The order searches' kernels against plain loops, machine code against plain Python, and the searches' own promises."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+from causalsem._compiled import plain
+from causalsem.discovery import BOSS, FLOP, discover
+from causalsem.discovery.found import Rules
+from causalsem.discovery.order_search import KERNELS, OrderSearch, displaced, least_explained_first
+from causalsem.discovery.scores import GaussianBIC
+from causalsem.discovery.stack import Stack
+from causalsem.errors import SettingError
+from causalsem.graph import Knowledge
+from causalsem.graph.causal_graph import ARROW, TAIL
+from causalsem.graph.pdag import bits
+from tests.discovery.worlds import names_of, random_dag, sample
+
+MACHINE = importlib.import_module(KERNELS)
+
+
+def bic(p: int, n: int, rng: np.random.Generator, penalty_discount: float = 1.0, blocks: bool = False) -> GaussianBIC:
+    """Return the score of a random sample; with `blocks`, pairs of columns are variables, and some second columns dummies."""
+    R = sample(random_dag(2 * p if blocks else p, 4, rng), n, rng).corr().to_numpy().copy()
+    if not blocks:
+        return GaussianBIC(Stack(R[None], n), 0, penalty_discount)
+    widths = rng.integers(1, 3, p)
+    for k in np.flatnonzero(widths == 1):
+        R[2 * k + 1], R[:, 2 * k + 1] = 0, 0
+        R[2 * k + 1, 2 * k + 1] = 1
+    return GaussianBIC(Stack(R[None], n, widths), 0, penalty_discount)
+
+
+def no_rules(p: int) -> Rules:
+    return Rules.of(None, names_of(p))
+
+
+def plain_grow_shrink(score: GaussianBIC, node: int, candidates: list[int]) -> int:
+    """The parents (mask) by the definition: local scores of whole parent sets, nothing updated."""
+    parents = 0
+    while True:
+        trials = [(score.local(node, parents | (1 << k)), k) for k in candidates if not (parents >> k) & 1]
+        if not trials or max(trials)[0] <= score.local(node, parents) + score.noise:
+            break
+        parents |= 1 << max(trials)[1]
+    while parents:
+        value, k = max((score.local(node, parents & ~(1 << k)), k) for k in bits(parents))
+        if value < score.local(node, parents):
+            break
+        parents &= ~(1 << k)
+    return parents
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+def test_parents_of_an_order_equal_grow_shrink_by_whole_scores(blocks: bool) -> None:
+    for seed in range(15):
+        rng = np.random.default_rng(seed)
+        score = bic(7, 150, rng, blocks=blocks)
+        order = rng.permutation(7)
+        found = OrderSearch(score, no_rules(7)).parents_of(order)
+        for place, node in enumerate(order.tolist()):
+            assert found.masks[node] == plain_grow_shrink(score, node, order[:place].tolist()), seed
+        assert found.score == pytest.approx(score.total(found.masks), abs=1e-6)
+
+
+@pytest.mark.parametrize("warm", [False, True])
+@pytest.mark.parametrize("blocks", [False, True])
+def test_machine_code_and_plain_python_give_identical_orders_and_parents(blocks: bool, warm: bool) -> None:
+    pytest.importorskip("numba", reason="pip install numba")
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        score = bic(8, 200, rng, blocks=blocks)
+        search = OrderSearch(score, no_rules(8), 10**6)
+        results = []
+        for module in (MACHINE, plain(KERNELS)):
+            search.kernels = module
+            results.append(search.best(2, seed, warm))
+        a, b = results
+        assert np.array_equal(a.order, b.order), seed
+        assert np.array_equal(a.parents, b.parents), seed
+        assert a.score == pytest.approx(b.score, abs=1e-7)
+
+
+def test_plain_kernels_know_nothing_of_numba() -> None:
+    assert plain(KERNELS) is plain(KERNELS)
+    assert plain(KERNELS).sweep is not MACHINE.sweep
+    assert type(plain(KERNELS).fit).__name__ == "function"
+
+
+@pytest.mark.parametrize("warm", [False, True])
+@pytest.mark.parametrize("blocks", [False, True])
+def test_who_is_said_to_change_nothing_changes_nothing(warm: bool, blocks: bool) -> None:
+    """The shortcut of the walk: parents are chosen again only for those whom a passing variable concerns."""
+    kernels = plain(KERNELS)
+    p = 7
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        search = OrderSearch(bic(p, 120, rng, blocks=blocks), no_rules(p))
+        task, work = search.tasks[warm], kernels.room(p, len(search.R) // p)
+        node = int(rng.integers(p))
+        free = rng.random(p) < 0.6
+        free[node] = False
+
+        def fit(free: Any, start: Any, rows: Any, node: int = node, task: Any = task, work: Any = work) -> float:
+            return kernels.fit(task, work, free, start, node, rows)
+
+        rows = np.zeros((3, p), dtype=bool)
+        loss = fit(free, task.must[node], rows)
+        start = rows[0].copy() if warm else task.must[node]
+        for k in range(p):
+            if k == node or (rows[1, k] if free[k] else rows[2, k]):
+                continue
+            other, again = free.copy(), np.zeros((3, p), dtype=bool)
+            other[k] = not free[k]
+            assert fit(other, start, again) == pytest.approx(loss, abs=1e-12)
+            assert np.array_equal(again, rows), (seed, k)
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_no_single_move_improves_a_settled_order(warm: bool) -> None:
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        score = bic(7, 200, rng)
+        search = OrderSearch(score, no_rules(7))
+        found = search.settled(search.start(), warm)
+        assert found.score == pytest.approx(score.total(found.masks), abs=1e-6)
+        if warm:
+            continue
+        for node in range(7):
+            rest = [k for k in found.order.tolist() if k != node]
+            for place in range(7):
+                moved = np.array([*rest[:place], node, *rest[place:]])
+                assert search.parents_of(moved).score <= found.score + 1e-5
+
+
+def test_the_first_order_takes_the_least_explained_next() -> None:
+    rng = np.random.default_rng(0)
+    R = sample(random_dag(9, 4, rng), 300, rng).corr().to_numpy()
+    order = least_explained_first(R, np.zeros((9, 9), dtype=bool)).tolist()
+    for place in range(1, 8):
+        before, rest = order[:place], order[place:]
+        left = {k: 1 - R[k, before] @ np.linalg.solve(R[np.ix_(before, before)], R[before, k]) for k in rest}
+        assert max(left, key=lambda k: left[k]) == order[place]
+
+
+def test_orders_keep_to_the_precedence_at_the_start_and_when_displaced() -> None:
+    known = Knowledge(tiers=[["v5", "v1"], ["v0", "v3", "v2"], ["v4"]], required=[("v3", "v2")])
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        search = OrderSearch(bic(6, 100, rng), Rules.of(known, names_of(6)))
+        order = search.start()
+        for _ in range(5):
+            assert not np.tril(search.before[np.ix_(order, order)]).any()
+            assert sorted(order.tolist()) == list(range(6))
+            order = displaced(order, search.before, rng)
+
+
+def test_tiers_spare_the_search_wrong_turns() -> None:
+    """With the true tiers, no sample's graph is further from the truth on average than without."""
+    with_tiers = without = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        dag = random_dag(15, 4, rng)
+        frame = sample(dag, 200, rng)
+        order = [int(k) for k in np.argsort(np.linalg.inv(np.eye(15) - dag).sum(axis=0), kind="stable")]
+        known = Knowledge(tiers=[[f"v{k}" for k in order[:7]], [f"v{k}" for k in order[7:]]])
+        skeleton = dag | dag.T
+        for knowledge in (known, None):
+            wrong = int(np.triu((discover(frame, FLOP(restarts=2), knowledge=knowledge).marks != 0) != skeleton).sum())
+            with_tiers, without = with_tiers + wrong * (knowledge is not None), without + wrong * (knowledge is None)
+    assert with_tiers <= without
+
+
+@pytest.mark.parametrize("method", [BOSS, FLOP])
+def test_restarts_never_lower_the_score_and_repeat_with_the_seed(method: Any) -> None:
+    rng = np.random.default_rng(7)
+    frame = sample(random_dag(15, 5, rng), 200, rng)
+    plain_, more, again = (discover(frame, method(restarts=r, seed=3)) for r in (0, 5, 5))
+    assert more.provenance["score"] >= plain_.provenance["score"]
+    assert more == again
+    with pytest.raises(SettingError, match="choose 0 or more"):
+        method(restarts=-1)
+
+
+def test_flop_agrees_with_flopsearch_on_samples_that_leave_no_doubt() -> None:
+    flopsearch = pytest.importorskip("flopsearch", reason="pip install flopsearch")
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        frame = sample(random_dag(8, 2, rng), 20_000, rng)
+        theirs = np.asarray(flopsearch.flop(frame.to_numpy(), 2.0, restarts=10))
+        ours = discover(frame, FLOP()).marks
+        assert np.array_equal(theirs != 0, (ours == ARROW) | ((ours == TAIL) & (ours.T == TAIL))), seed
