@@ -19,7 +19,6 @@ from causalsem.discovery.pc import check_alpha, check_cap
 from causalsem.discovery.scores import GaussianBIC, check_penalty, check_restarts
 from causalsem.discovery.skeleton import ConditioningSets, Skeleton, skeletons, weakest_of
 from causalsem.discovery.stack import Stack, Tests
-from causalsem.errors import SettingError
 from causalsem.graph.causal_graph import ARROW, CIRCLE, TAIL, MarkArray
 from causalsem.graph.pag import PAG
 from causalsem.graph.pdag import bits, from_masks

@@ -11,7 +11,7 @@ import numpy as np
 
 from causalsem._compiled import plain
 from causalsem._values import BoolArray, FloatArray, IntArray
-from causalsem.discovery.budget import out_of_time, while_in_time
+from causalsem.discovery.budget import out_of_time
 from causalsem.discovery.found import Rules
 from causalsem.discovery.order import precedence
 from causalsem.discovery.scores import GaussianBIC
@@ -106,7 +106,9 @@ class OrderSearch:
         best = self.settled(self.start(), warm)
         # Random draws act on variables by their place in the order, so that column order does not matter.
         rng = np.random.default_rng(seed)
-        for _ in while_in_time(range(restarts), "restarts"):
+        for _ in range(restarts):
+            if out_of_time():
+                break
             found = self.settled(displaced(best.order, self.before, rng), warm)
             if found.loss < best.loss - self.noise:
                 best = found
