@@ -2,49 +2,61 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
-from causalsem._values import FloatArray, frozen
-from causalsem.errors import SettingError
+from causalsem._values import BoolArray, FloatArray, frozen
+from causalsem.errors import ConvergenceWarning, SettingError, shown
 from causalsem.sem.batched import fit_many
-from causalsem.sem.constraints import labels_of
-from causalsem.sem.expressions import Expression
+from causalsem.sem.influence import influence
+from causalsem.sem.matrices import ram_of
 from causalsem.sem.scores import rows_of
+from causalsem.sem.standardised_draws import Resampled, defined_draws, standardised_draws, standardised_names
+from causalsem.sem.starts import start_values
 
 if TYPE_CHECKING:
     from causalsem.sem.result import SEMFit
 
+# How many counts are drawn at a time: a resample of n rows is n counts.
+MOST_COUNTS = 20_000_000
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Bootstrap:
-    """Estimates from resampled rows: `draws` (times, k + defined), NaN rows where a resample has no solution (`failed` of them).
+class Draws:
+    """One kind of estimates over the resamples: `draws` (times, m) with NaN rows where a resample has no solution.
 
-    `estimates` are those of the whole sample, `jackknife` the leave-out influence that BCa needs, (n, k + defined) or None.
+    `estimates` (m,) are those of the whole sample, `acceleration` (m,) what BCa needs of each row's influence.
     """
 
     names: tuple[str, ...]
     estimates: FloatArray
     draws: FloatArray
     acceleration: FloatArray
-    failed: int
+
+    @property
+    def good(self) -> FloatArray:
+        """The draws of resamples that have a solution."""
+        return self.draws[~np.isnan(self.draws).all(axis=1)]
 
     @property
     def se(self) -> Mapping[str, float]:
         """The standard deviation of each estimate over the resamples that were fitted."""
-        good = self.draws[~np.isnan(self.draws).any(axis=1)]
-        return dict(zip(self.names, good.std(axis=0, ddof=1).tolist(), strict=True))
+        return dict(zip(self.names, self.good.std(axis=0, ddof=1).tolist(), strict=True))
 
     def intervals(self, kind: str = "percentile", level: float = 0.95) -> pd.DataFrame:
         """Return est, se, ci_lower, ci_upper per parameter: "percentile", or "bca" (Efron 1987)."""
         if kind not in ("percentile", "bca"):
             raise SettingError(f"unknown kind {kind!r}; use 'percentile' or 'bca'")
-        good = self.draws[~np.isnan(self.draws).any(axis=1)]
+        if not 0.0 < level < 1.0:
+            raise SettingError(f"level={level!r} is not a confidence level; use a number between 0 and 1, such as 0.95")
+        good = self.good
         tails = np.array([[0.5 - level / 2, 0.5 + level / 2]] * len(self.names))
         if kind == "bca":
             below = (good < self.estimates).mean(axis=0).clip(0.5 / len(good), 1 - 0.5 / len(good))
@@ -56,72 +68,154 @@ class Bootstrap:
             {"est": self.estimates, "se": list(self.se.values()), "ci_lower": ends[:, 0], "ci_upper": ends[:, 1]}, index=list(self.names)
         )
 
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bootstrap:
+    """What resampled rows give: raw ("est") and standardised ("std_lv", "std_all") values and := of each, from the same resamples.
+
+    `failures` counts the resamples without a solution by reason; `improper` those, kept, with a negative variance.
+    """
+
+    kinds: Mapping[str, Draws]
+    failures: Mapping[str, int]
+    improper: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters, then the := values."""
+        return self.kinds["est"].names
+
+    @property
+    def estimates(self) -> FloatArray:
+        """The raw estimates of the whole sample."""
+        return self.kinds["est"].estimates
+
+    @property
+    def draws(self) -> FloatArray:
+        """The raw estimates of every resample, (times, k + defined)."""
+        return self.kinds["est"].draws
+
+    @property
+    def failed(self) -> int:
+        """How many resamples have no solution."""
+        return sum(self.failures.values())
+
+    @property
+    def se(self) -> Mapping[str, float]:
+        """The standard deviation of each raw estimate over the resamples that were fitted."""
+        return self.kinds["est"].se
+
+    def intervals(self, kind: str = "percentile", level: float = 0.95, *, of: str = "est") -> pd.DataFrame:
+        """Return est, se, ci_lower, ci_upper of raw ("est") or standardised ("std_lv", "std_all") values: "percentile" or "bca"."""
+        if of not in self.kinds:
+            raise SettingError(f"unknown values {of!r}; use one of {shown(self.kinds)}")
+        return self.kinds[of].intervals(kind, level)
+
     def __repr__(self) -> str:
-        return f"Bootstrap({len(self.draws):,} resamples, {self.failed:,} without a solution, {len(self.names)} parameters)"
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.failures.items() if count)
+        told = f" ({reasons})" if reasons else ""
+        return f"Bootstrap({len(self.draws):,} resamples, {self.failed:,} without a solution{told}, {len(self.names)} parameters)"
 
 
 def bootstrap(fit: SEMFit, times: int, seed: int, device: str) -> Bootstrap:
-    """Return the bootstrap of a complete-data ML fit; rows are drawn within groups."""
+    """Return the bootstrap of a complete-data ML fit; rows are drawn within groups. Warns when some resamples have no solution."""
+    _check_possible(fit, times)
+    rng = np.random.default_rng(seed)
+    moments = [_resampled(rows_of(sample, "the bootstrap"), times, rng) for sample in fit.samples]
+    theta, solved = _fitted(fit, moments, device)
+    failures = _failures(moments, solved)
+    drawn = Resampled.of(fit.rams, theta, moments)
+    whole = Resampled.of(fit.rams, np.array(fit.theta)[None], [(s.mean[None], s.covariance[None]) for s in fit.samples])
+    moved = influence(fit)
+    kinds = {"est": _raw(fit, drawn, whole, moved, solved)}
+    for kind in ("std_lv", "std_all"):
+        kinds[kind] = _standardised(fit, drawn, whole, moved, solved, observed=kind == "std_all")
+    made = Bootstrap(MappingProxyType(kinds), MappingProxyType(failures), int((solved & drawn.improper()).sum()))
+    if solved.sum() < 2:
+        raise SettingError(f"{made.failed} of {times} resamples have no solution; simplify the model or hand in more rows")
+    if made.failed:
+        note = f"{made!r}: intervals rest on the others, and are too narrow where failing goes with extreme estimates"
+        warnings.warn(f"{note}; simplify the model or bound its variances", ConvergenceWarning, stacklevel=3)
+    return made
+
+
+def _check_possible(fit: SEMFit, times: int) -> None:
+    """Raise SettingError for too few resamples, or a fit that batches do not know how to repeat."""
     if times < 2:
         raise SettingError(f"times={times!r}; use at least 2 resamples, 1000 for intervals")
-    if fit.options.plan.discrepancy != "ML" or any(s.patterns for s in fit.samples) or fit.table.constraints:
-        raise SettingError("the bootstrap is built for complete-data ML without constraints between labels; fit with estimator='ML'")
-    rng = np.random.default_rng(seed)
-    moments = []
-    for sample in fit.samples:
-        rows = rows_of(sample, "the bootstrap")
-        counts = rng.multinomial(len(rows), np.full(len(rows), 1.0 / len(rows)), size=times).astype(np.float64)
-        moments.append(_resampled(rows, counts))
-    draws, solved = fit_many(fit.rams, moments, np.array([s.n for s in fit.samples]), np.array(fit.theta), device=device)
-    whole = np.append(fit.theta, [value for _, value, _ in fit.defined])
-    names = (*fit.names, *(name for name, _, _ in fit.defined))
-    wide = np.hstack([draws, _defined(fit, draws)])
-    wide[~solved] = np.nan
-    return Bootstrap(names, frozen(whole), frozen(wide), _acceleration(fit), int((~solved).sum()))
+    constrained = fit.table.constraints or any(r.lower is not None or r.upper is not None for r in fit.table.rows)
+    if fit.options.plan.discrepancy != "ML" or any(s.patterns for s in fit.samples) or constrained:
+        raise SettingError("the bootstrap is built for complete-data ML without constraints or bounds; fit with estimator='ML'")
 
 
-def _resampled(rows: FloatArray, counts: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return means (times, p) and covariances (times, p, p; divisor n) of resamples given how often each row was drawn."""
+def _fitted(fit: SEMFit, moments: list[tuple[FloatArray, FloatArray]], device: str) -> tuple[FloatArray, BoolArray]:
+    """Return θ (times, k) and which resamples have a solution; who does not get there from the fit starts again from its own data."""
+    sizes = np.array([s.n for s in fit.samples], dtype=np.float64)
+    theta, solved = fit_many(fit.rams, moments, sizes, np.array(fit.theta), device=device)
+    open_ = np.flatnonzero(~solved)
+    if len(open_):
+        starts = np.array([_own_start(fit, [(mean[k], S[k]) for mean, S in moments]) for k in open_])
+        again, good = fit_many(fit.rams, [(mean[open_], S[open_]) for mean, S in moments], sizes, starts, device=device)
+        theta[open_], solved[open_] = again, good
+    return theta, solved
+
+
+def _own_start(fit: SEMFit, moments: list[tuple[FloatArray, FloatArray]]) -> FloatArray:
+    """Return the start values of one resample."""
+    samples = tuple(replace(s, mean=mean, covariance=S, rows=None) for s, (mean, S) in zip(fit.samples, moments, strict=True))
+    rams = tuple(ram_of(fit.table, g, s.covariance, s.mean) for g, s in enumerate(samples, start=1))
+    return start_values(fit.table, rams, samples)
+
+
+def _failures(moments: list[tuple[FloatArray, FloatArray]], solved: BoolArray) -> dict[str, int]:
+    """Return how many resamples have no solution, by reason."""
+    singular = np.zeros(len(solved), dtype=bool)
+    for _, S in moments:
+        sd = np.sqrt(np.maximum(S.diagonal(axis1=1, axis2=2), 1e-300))
+        singular |= np.linalg.eigvalsh(S / sd[:, :, None] / sd[:, None, :])[:, 0] < 1e-12
+    return {"with collinear rows": int((~solved & singular).sum()), "without an optimum": int((~solved & ~singular).sum())}
+
+
+def _resampled(rows: FloatArray, times: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    """Return means (times, p) and covariances (times, p, p; divisor n) of resamples, from how often each row was drawn."""
     n, p = rows.shape
     centre = rows.mean(axis=0)
     centred = rows - centre
-    mean = counts @ centred / n
     i, j = np.tril_indices(p)
-    second = counts @ (centred[:, i] * centred[:, j]) / n
-    S = np.empty((len(counts), p, p))
+    products = np.hstack([centred, centred[:, i] * centred[:, j]])
+    sums = np.empty((times, products.shape[1]))
+    size = max(1, MOST_COUNTS // n)
+    for first in range(0, times, size):
+        last = min(first + size, times)
+        sums[first:last] = rng.multinomial(n, np.full(n, 1.0 / n), size=last - first).astype(np.float64) @ products
+    mean, second = sums[:, :p] / n, sums[:, p:] / n
+    S = np.empty((times, p, p))
     S[:, i, j] = S[:, j, i] = second
     return mean + centre, S - mean[:, :, None] * mean[:, None, :]
 
 
-def _defined(fit: SEMFit, draws: FloatArray) -> FloatArray:
-    """Return the := values of every draw, (times, defined)."""
-    labels = labels_of(fit.table)
-    known: dict[str, Any] = {name: draws[:, k] for name, k in labels.parameters.items()} | dict(labels.fixed)
-    out = []
-    for relation in labels.defined:
-        known[relation.left.name] = _evaluate(relation.right, known)
-        out.append(np.broadcast_to(known[relation.left.name], len(draws)))
-    return np.array(out).reshape(len(out), len(draws)).T
+def _raw(fit: SEMFit, drawn: Resampled, whole: Resampled, moved: FloatArray, solved: BoolArray) -> Draws:
+    """Return the draws of the parameters and := values."""
+    names = (*fit.names, *(name for name, _, _ in fit.defined))
+    wide, estimates = (np.hstack([r.theta, defined_draws(fit.table, r.theta)]) for r in (drawn, whole))
+    wide[~solved] = np.nan
+    return Draws(names, frozen(estimates[0]), frozen(wide), frozen(_acceleration(moved)))
 
 
-def _evaluate(node: Expression, known: Mapping[str, Any]) -> Any:
-    """Return an expression's values over arrays; NaN or inf where it is not defined."""
-    if node.kind in ("number", "name"):
-        return node.value if node.kind == "number" else known[node.name]
-    parts = [_evaluate(part, known) for part in node.parts]
-    with np.errstate(all="ignore"):
-        if node.kind == "call":
-            return getattr(np, {"atanh": "arctanh"}.get(node.name, node.name))(parts[0])
-        if node.kind == "negative":
-            return -parts[0]
-        a, b = parts
-        return {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "^": np.power}[node.kind](a, b)
+def _standardised(fit: SEMFit, drawn: Resampled, whole: Resampled, moved: FloatArray, solved: BoolArray, *, observed: bool) -> Draws:
+    """Return the draws of the standardised rows and := values; fixed causes vary with the resample, and move the values too."""
+    wide, estimates = (standardised_draws(fit.table, r, observed=observed) for r in (drawn, whole))
+    wide[~solved] = np.nan
+    slopes, moves = whole.slopes(lambda r: standardised_draws(fit.table, r, observed=observed)), whole.influence(fit.samples)
+    return Draws(
+        standardised_names(fit.table),
+        frozen(estimates[0]),
+        frozen(wide),
+        frozen(_acceleration(np.hstack([moved[:, : fit.table.count], moves]) @ slopes.T)),
+    )
 
 
-def _acceleration(fit: SEMFit) -> FloatArray:
-    """Return BCa's acceleration Σ u³ / 6 (Σ u²)^1.5 from each row's influence u on each estimate."""
-    from causalsem.sem.influence import influence
-
-    u = influence(fit)
-    cube, square = (u**3).sum(axis=0), (u**2).sum(axis=0)
-    return np.where(square > 0, cube / (6 * np.maximum(square, 1e-300) ** 1.5), 0.0)
+def _acceleration(u: FloatArray) -> FloatArray:
+    """Return BCa's acceleration Σ u³ / 6 (Σ u²)^1.5 from each row's influence u on each estimate, (n, m)."""
+    size = np.sqrt((u**2).sum(axis=0))
+    return np.asarray(((u / np.where(size > 0, size, 1.0)) ** 3).sum(axis=0) / 6)

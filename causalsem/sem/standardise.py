@@ -66,19 +66,20 @@ def standardised(table: ParameterTable, rams: tuple[RAM, ...], theta: FloatArray
     return values
 
 
-def scale_factor(op: str, i: int, j: int, sd: FloatArray, residual: FloatArray) -> float:
+def scale_factor(op: str, i: int, j: int, sd: FloatArray, residual: FloatArray) -> FloatArray:
+    """Return what standardises a parameter between variables i and j; `sd` and `residual` are (…, q)."""
     with np.errstate(invalid="ignore", divide="ignore"):
         if op == "=~":
-            return float(sd[i] / sd[j])
+            return np.asarray(sd[..., i] / sd[..., j])
         if op in ("~", "<~"):
-            return float(sd[j] / sd[i])
+            return np.asarray(sd[..., j] / sd[..., i])
         if op in ("~1", "|"):
-            return float(1.0 / sd[i])
+            return np.asarray(1.0 / sd[..., i])
         if i == j:
-            return float(1.0 / sd[i] ** 2)
+            return np.asarray(1.0 / sd[..., i] ** 2)
         # A covariance with a residual variance of zero has no correlation; lavaan scales it by the standard deviations.
-        both = residual[i] * residual[j]
-        return float(1.0 / both if both > 0 else 1.0 / (sd[i] * sd[j]))
+        both = residual[..., i] * residual[..., j]
+        return np.where(both > 0, 1.0 / both, 1.0 / (sd[..., i] * sd[..., j]))
 
 
 def defined_standardised(table: ParameterTable, labels: Labels, values: FloatArray) -> list[float]:
