@@ -10,16 +10,18 @@ import gzip
 import itertools
 import json
 import signal
-import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
-from causalsem.graph import CausalGraph, to_cpdag
+from causalsem.discovery import GES
+from causalsem.discovery import bootstrap as resampled
+from causalsem.graph import CausalGraph, Knowledge, to_cpdag
 from causalsem.graph.marks import ARROW, CIRCLE, TAIL
 from causalsem.identify import Query, adjustment_sets, front_door, identify, identify_all, is_valid_adjustment, set_probabilities
 
@@ -142,33 +144,85 @@ def bootstrap(graphs: int = 100, nodes: int = 20, edges: int = 40) -> dict[str, 
     }
 
 
-def calibration(worlds: int = 10, rows: int = 500, seed: int = 0) -> list[dict[str, object]]:
-    """Compare the stated probability that a set is valid in the true DAG with the share of sets that are."""
-    from causalsem.discovery import GES
-    from causalsem.discovery import bootstrap as resampled
+@dataclass(frozen=True)
+class World:
+    """A kind of simulated world: variables, chance of an arrow, rows, coefficients (and noise) between these sizes."""
 
-    rng = np.random.default_rng(seed)
-    told: list[tuple[float, bool]] = []
-    for world in range(worlds):
-        names = [f"v{k}" for k in range(6)]
-        order = [names[k] for k in rng.permutation(6)]
-        dag = CausalGraph.from_edges([(order[i], order[j]) for i in range(6) for j in range(i + 1, 6) if rng.random() < 0.4], names)
-        data = pd.DataFrame(rng.normal(size=(rows, 6)), columns=names)
-        for node in dag.topological_order():
+    p: int
+    chance: float
+    rows: int
+    weights: tuple[float, float]
+    noise: tuple[float, float] = (1.0, 1.0)
+    tiers: bool = False
+
+    def draw(self, rng: np.random.Generator) -> tuple[CausalGraph, pd.DataFrame, Knowledge | None]:
+        """Return a random DAG, its data, and its tiers (the order cut into three) where they are known."""
+        names = [f"v{k}" for k in range(self.p)]
+        order = [names[k] for k in rng.permutation(self.p)]
+        arrows = [(a, b) for a, b in itertools.combinations(order, 2) if rng.random() < self.chance]
+        dag = CausalGraph.from_edges(arrows, names, kind="DAG")
+        data = pd.DataFrame(rng.normal(size=(self.rows, self.p)), columns=names) * rng.uniform(*self.noise, self.p)
+        for node in order:
             for parent in dag.parents(node):
-                data[node] += rng.uniform(0.15, 0.8) * rng.choice([-1, 1]) * data[parent]
-        graphs = resampled(data, GES(), times=100, seed=world)
-        for pair in itertools.permutations(names, 2):
-            found = set_probabilities(graphs, pair, limit=3, over="members")
-            told += [(q, is_valid_adjustment(dag, pair, one)) for one, q in zip(found.sets[:5], found.probabilities, strict=False)]
-    stated, true = np.array(told, dtype=float).T
-    parts = [("all", np.ones(len(stated), dtype=bool))]
-    parts += [(f"{low:.1f} to {low + 0.2:.1f}", (stated >= low) & (stated <= low + 0.2)) for low in (0.0, 0.2, 0.4, 0.6, 0.8)]
-    return [
-        {"stated": name, "sets": int(part.sum()), "mean stated": float(stated[part].mean()), "true share": float(true[part].mean())}
-        for name, part in parts
-        if part.any()
-    ]
+                data[node] += rng.uniform(*self.weights) * rng.choice([-1, 1]) * data[parent]
+        third = -(-self.p // 3)
+        return dag, data, Knowledge(tiers=[order[k : k + third] for k in range(0, self.p, third)]) if self.tiers else None
+
+
+WORLDS = {
+    "6 variables": World(6, 0.4, 500, (0.15, 0.8)),
+    "100 rows": World(6, 0.4, 100, (0.15, 0.8)),
+    "5,000 rows": World(6, 0.4, 5000, (0.15, 0.8)),
+    "sparse": World(7, 0.2, 400, (0.2, 0.9)),
+    "dense": World(6, 0.65, 600, (0.2, 0.8)),
+    "weak": World(6, 0.4, 800, (0.05, 0.35)),
+    "strong": World(5, 0.5, 300, (0.4, 1.8)),
+    "uneven noise": World(6, 0.4, 500, (0.15, 0.8), (0.4, 1.6)),
+    "10 variables": World(10, 0.25, 700, (0.15, 0.8)),
+    "tiers known": World(7, 0.4, 400, (0.15, 0.8), tiers=True),
+}
+
+
+def calibration(worlds: int = 40, seed: int = 1000, pairs: int = 4, sets: int = 8) -> list[dict[str, object]]:
+    """Compare the stated probability that a set is valid in the true DAG with the share of sets that are, per bin.
+
+    Bins hold sets of all kinds of worlds; a row for each kind follows. The error of a share counts worlds, not sets.
+    """
+    told: list[tuple[int, int, float, bool, float]] = []
+    for kind, world in enumerate(WORLDS.values()):
+        for k in range(worlds):
+            rng = np.random.default_rng([seed, kind, k])
+            dag, data, known = world.draw(rng)
+            graphs = resampled(data, GES(), knowledge=known, times=40, seed=k)
+            every = list(itertools.permutations(dag.nodes, 2))
+            for at in rng.choice(len(every), pairs, replace=False):
+                found, often = (set_probabilities(graphs, every[at], limit=2, over=over) for over in (None, "members"))
+                shares = dict(zip(often.sets, often.probabilities, strict=True))
+                for one, q in itertools.islice(zip(found.sets, found.probabilities, strict=True), sets):
+                    told.append((kind, k, q, is_valid_adjustment(dag, every[at], one), shares.get(one, np.nan)))
+    kinds, world_of, stated, true, share = np.array(told, dtype=float).T
+    cluster = kinds * worlds + world_of
+    bins = [(f"{low:.1f} to {low + 0.1:.1f}", (stated >= low) & (stated < low + 0.1 + (low > 0.85))) for low in np.arange(0, 1, 0.1)]
+    rows = [calibration_row(name, part, stated, true, cluster) for name, part in bins]
+    known_share = np.isfinite(share)
+    for name, low in (("how often a search finds so, 0.0 to 0.6", 0.0), ("how often a search finds so, 0.6 to 1.0", 0.6)):
+        rows.append(calibration_row(name, known_share & (share >= low) & (share < low + 0.6), share, true, cluster))
+    return rows + [calibration_row(name, kinds == kind, stated, true, cluster) for kind, name in enumerate(WORLDS)]
+
+
+def calibration_row(name: str, part: np.ndarray, stated: np.ndarray, true: np.ndarray, cluster: np.ndarray) -> dict[str, object]:
+    """Return stated and true share of the sets of a part, and the standard error of their difference over worlds."""
+    gap = stated[part] - true[part]
+    of_world = np.bincount(cluster[part].astype(int), weights=gap - gap.mean())
+    error = float(np.sqrt((of_world**2).sum()) / len(gap))
+    row = {"stated": name, "sets": int(part.sum()), "mean stated": float(stated[part].mean()), "true share": float(true[part].mean())}
+    return row | {"off by": float(gap.mean()), "standard error": error, "largest gap of ten bins": largest_gap(stated[part], true[part])}
+
+
+def largest_gap(stated: np.ndarray, true: np.ndarray, enough: int = 150) -> float:
+    """Return the largest |stated − true share| of ten bins with enough sets."""
+    at = np.minimum((stated * 10).astype(int), 9)
+    return max((abs(float((stated - true)[at == b].mean())) for b in range(10) if (at == b).sum() >= enough), default=float("nan"))
 
 
 def oracle(name: str, p: int, kind: str) -> dict[str, object]:
@@ -196,7 +250,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help="check every line of the reference lists, too")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
+    parser.add_argument("--calibration", type=int, metavar="WORLDS", help="only the calibration, on so many worlds of each kind")
+    parser.add_argument("--seed", type=int, default=1000, help="seed of the calibration's worlds")
     options = parser.parse_args()
+    if options.calibration:
+        show({"calibration of validity probabilities": calibration(options.calibration, options.seed)}, options.json)
+        return
     results: dict[str, list[dict[str, object]]] = {
         "one pair": [dict(one_pair(20, 40)), dict(one_pair(50, 100)), dict(one_pair(50, 150, pairs=3))],
         "large graphs": [dict(large(1_000, 5_000)), dict(large(10_000, 50_000))],
@@ -207,9 +266,14 @@ def main() -> None:
     if options.full and REFERENCE.is_dir():
         lists = (("oracle_cpdag5", 5, "CPDAG"), ("oracle_mag4", 4, "MAG"), ("oracle_pag4", 4, "PAG"))
         results["reference"] = [oracle(*one) for one in lists]
-    if options.json:
+    show(results, options.json)
+
+
+def show(results: dict[str, list[dict[str, object]]], as_json: bool) -> None:
+    """Print the rows of every part."""
+    if as_json:
         print(json.dumps(results, indent=1))
-        sys.exit(0)
+        return
     for title, rows in results.items():
         print(title)
         for row in rows:

@@ -22,6 +22,7 @@ from causalsem.discovery import DirectLiNGAM as DirectLiNGAM
 from causalsem.discovery import EdgeStability as EdgeStability
 from causalsem.discovery import bootstrap as bootstrap
 from causalsem.discovery import discover as discover
+from causalsem.discovery import graph_posterior as graph_posterior
 from causalsem.discovery import hurdle_moments as hurdle_moments
 from causalsem.effects import AIPW as AIPW
 from causalsem.effects import IPW as IPW

@@ -10,6 +10,7 @@ from causalsem.discovery.ges import GES
 from causalsem.discovery.hurdle import HurdleMoments, hurdle_moments
 from causalsem.discovery.methods import METHODS, Method
 from causalsem.discovery.pc import PC
+from causalsem.discovery.posterior import graph_posterior
 from causalsem.discovery.rfci import RFCI
 from causalsem.discovery.stability import EdgeStability
 
@@ -28,5 +29,6 @@ __all__ = [
     "RFCI",
     "bootstrap",
     "discover",
+    "graph_posterior",
     "hurdle_moments",
 ]

@@ -15,7 +15,7 @@ from causalsem._values import FloatArray, IntArray
 from causalsem.behaviour import BehaviourTable, Moments, as_table
 from causalsem.behaviour.moments import SINGULAR
 from causalsem.discovery.discover import hurdle_stack, prepared, run
-from causalsem.discovery.found import Found, Rules
+from causalsem.discovery.found import Evidence, Found, Rules
 from causalsem.discovery.hurdle import HurdleMoments, hurdle_moments, hurdle_rows
 from causalsem.discovery.methods import Method, as_method, own_search
 from causalsem.discovery.stability import EdgeStability
@@ -30,6 +30,8 @@ BLOCKS = 20_000
 CHUNK = 8192
 # Resamples that a search takes at a time.
 PART = 50
+# With fewer resamples their spread says too little about the rows.
+FEW_RESAMPLES = 20
 
 
 def bootstrap(
@@ -47,7 +49,8 @@ def bootstrap(
     The rows of one user are drawn together. A method that consumes moments gets reweighted moments: one matrix
     product for all resamples, so that the number of rows hardly matters; above 20,000 users (or rows, when each is a
     user) random blocks of them are drawn. With `hurdle`, zero-inflated counts are blocks (see `hurdle_moments`).
-    Resamples in which a variable is constant or collinear are left out with a DataWarning. Raises as `discover` does,
+    Resamples in which a variable is constant or collinear are left out with a DataWarning. For a method that finds
+    CPDAGs from moments, the result carries `evidence`, from which its `posterior` draws. Raises as `discover` does,
     and DataError when given Moments, which cannot be drawn from.
     """
     if isinstance(table, (Moments, HurdleMoments)):
@@ -59,10 +62,13 @@ def bootstrap(
     ready, variables, n = prepared(hurdle_moments(table) if hurdle else table, settings)
     rules = Rules.of(knowledge, variables)
     rng = np.random.default_rng(seed)
+    evidence = None
     if isinstance(ready, np.ndarray):
         found = _from_rows(ready, units_of(table), settings, rules, times, rng)
     else:
-        found = _from_moments(ready, table, settings, rules, times, rng)
+        found, R = _from_moments(ready, table, settings, rules, times, rng)
+        if isinstance(ready, Moments) and settings.returns == "CPDAG":
+            evidence = Evidence(ready.correlation, effective_rows(ready.correlation, R, n), rules)
     provenance: dict[str, Any] = {
         "method": type(settings).__name__,
         "settings": asdict(settings),  # type: ignore[call-overload]  # every method is a dataclass
@@ -70,7 +76,7 @@ def bootstrap(
         "seed": seed,
         "left_out": times - len(found),
     }
-    return EdgeStability(variables, np.stack([f.marks for f in found]), _common_kind(found), provenance)
+    return EdgeStability(variables, np.stack([f.marks for f in found]), _common_kind(found), provenance, evidence)
 
 
 def units_of(table: BehaviourTable) -> IntArray:
@@ -90,7 +96,7 @@ def _common_kind(found: list[Found]) -> Kind:
 
 def _from_moments(
     moments: Moments | HurdleMoments, table: BehaviourTable, settings: Method, rules: Rules, times: int, rng: np.random.Generator
-) -> list[Found]:
+) -> tuple[list[Found], FloatArray]:
     rows = table.matrix() if isinstance(moments, Moments) else hurdle_rows(table, moments)
     R = resampled_correlations(rows, units_of(table), times, rng)
     usable = np.asarray(np.isfinite(R).all(axis=(1, 2)))
@@ -99,10 +105,23 @@ def _from_moments(
     _report_left_out(times, len(R))
     if settings.engine != "causalsem":
         again = (Moments.from_covariance(one, moments.n, moments.names) for one in R)
-        return [run(one, settings, rules) for one in progress(again, "bootstrap", total=len(R))]
+        return [run(one, settings, rules) for one in progress(again, "bootstrap", total=len(R))], R
     stack = Stack(R, moments.n) if isinstance(moments, Moments) else hurdle_stack(R, moments)
     parts = [stack.part(k, k + PART) for k in range(0, stack.size, PART)]
-    return [found for part in progress(parts, "bootstrap") for found in own_search(settings)(part, settings, rules)]
+    return [found for part in progress(parts, "bootstrap") for found in own_search(settings)(part, settings, rules)], R
+
+
+def effective_rows(R: FloatArray, resampled: FloatArray, n: int) -> float:
+    """Return how many independent Gaussian rows correlations R (p, p) are worth, from resampled ones (times, p, p).
+
+    The correlation of n such rows has variance (1 − r²)² / n; rows of one user, and heavy tails, give it more.
+    """
+    upper = np.triu_indices(len(R), 1)
+    if len(resampled) < FEW_RESAMPLES or not len(upper[0]):
+        return float(n)
+    spread = resampled[:, upper[0], upper[1]].var(axis=0, ddof=1)
+    worth = np.median((1 - R[upper] ** 2) ** 2 / np.maximum(spread, 1e-300))
+    return float(np.clip(worth, len(R) + 2, n))
 
 
 def _report_left_out(times: int, kept: int) -> None:

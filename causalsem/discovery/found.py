@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from causalsem._values import BoolArray, frozen
+from causalsem._values import BoolArray, FloatArray, frozen
 from causalsem.errors import shown
 from causalsem.graph import Knowledge
 from causalsem.graph.causal_graph import Kind, MarkArray
@@ -50,6 +50,18 @@ class Rules:
     def forced(self) -> BoolArray:
         """[i, j] True when an edge between i and j can only be i → j."""
         return np.asarray((self.required | self.forbidden.T) & ~self.forbidden)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What data say about DAGs: correlations R (p, p), how many independent rows they are worth, and what is known."""
+
+    R: FloatArray
+    n: float
+    rules: Rules
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "R", frozen(self.R))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

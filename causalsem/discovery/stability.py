@@ -13,10 +13,12 @@ import numpy as np
 import pandas as pd
 
 from causalsem._values import FloatArray, frozen, json_text, read_json, write_text
-from causalsem.discovery.orient import consensus_marks
+from causalsem.discovery.found import Evidence, Rules
+from causalsem.discovery.orient import class_of, consensus_marks
 from causalsem.errors import DataError, SettingError, check_names
 from causalsem.graph import CausalGraph, Mark
-from causalsem.graph.causal_graph import CIRCLE, MARKS, NONE, Kind, MarkArray
+from causalsem.graph.causal_graph import ARROW, CIRCLE, MARKS, NONE, Kind, MarkArray
+from causalsem.graph.pdag import to_masks
 
 FORMAT = "causalsem-edge-stability"
 # Two marks of an edge as one letter each, in the order of the codes.
@@ -27,13 +29,17 @@ LETTERS = "-oat"
 class EdgeStability:
     """The graphs of `times` resamples: `marks` (times, p, p) holds their end marks, `kind` the kind of graph they are.
 
-    Frequencies are shares of resamples; their Monte Carlo error is at most 0.5/√times.
+    Frequencies are shares of resamples; their Monte Carlo error is at most 0.5/√times. `evidence`, where the graphs are
+    of linear Gaussian models without hidden causes, is what the data say, and `posterior` draws DAGs from it: how often
+    a search returns an arrow is not how likely the arrow is, the share of these DAGs that have it is.
     """
 
     nodes: tuple[str, ...]
     marks: MarkArray
     kind: Kind = "CPDAG"
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    evidence: Evidence | None = field(default=None, repr=False)
+    _drawn: dict[tuple[int, int], EdgeStability] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         nodes, marks = tuple(str(n) for n in self.nodes), frozen(self.marks, np.int8)
@@ -87,6 +93,26 @@ class EdgeStability:
             kind = "MPDAG"
         return CausalGraph(self.nodes, self.marks[k], kind, (), {**self.provenance, "resample": k})
 
+    def posterior(self, times: int = 500, *, seed: int = 0) -> EdgeStability | None:
+        """Return DAGs drawn from the posterior given the evidence (see `graph_posterior`), or None without evidence.
+
+        The graphs of `graph_posterior` are such DAGs, and are returned as they are.
+        """
+        if self.kind == "DAG" and self.evidence is not None:
+            return self
+        if self.evidence is not None and (times, seed) not in self._drawn:
+            from causalsem.discovery.posterior import posterior_of
+
+            self._drawn[times, seed] = posterior_of(self.evidence, self.nodes, times, seed)
+        return self._drawn.get((times, seed))
+
+    def classes(self) -> MarkArray:
+        """Return the marks (times, p, p) of the class each DAG belongs to, within what the evidence holds as known."""
+        if self.kind != "DAG" or self.evidence is None:
+            raise SettingError("classes are those of DAGs; ask the posterior for them: stability.posterior().classes()")
+        rules = self.evidence.rules
+        return np.stack([class_of(to_masks(heads.T), rules).marks for heads in self.marks == ARROW])
+
     def table(self) -> pd.DataFrame:
         """Return one row per pair that ever shares an edge, the steadiest first: source, target and the shares.
 
@@ -119,6 +145,10 @@ class EdgeStability:
         letters = np.array(list(LETTERS))
         texts = ["".join(row) for row in letters[self.marks.reshape(self.times, -1)]]
         payload = {"format": FORMAT, "nodes": self.nodes, "kind": self.kind, "provenance": dict(self.provenance), "graphs": texts}
+        if self.evidence is not None:
+            rules = self.evidence.rules
+            known = {"forbidden": np.argwhere(rules.forbidden).tolist(), "required": np.argwhere(rules.required).tolist()}
+            payload["evidence"] = {"n": self.evidence.n, "correlation": self.evidence.R.tolist(), **known}
         return write_text(path, json_text(payload))
 
     @classmethod
@@ -127,7 +157,8 @@ class EdgeStability:
         payload = read_json(path, FORMAT)
         p = len(payload["nodes"])
         marks = np.array([[LETTERS.index(letter) for letter in text] for text in payload["graphs"]], dtype=np.int8)
-        return cls(tuple(payload["nodes"]), marks.reshape(-1, p, p), payload["kind"], payload["provenance"])
+        evidence = _evidence(payload["evidence"], p) if "evidence" in payload else None
+        return cls(tuple(payload["nodes"]), marks.reshape(-1, p, p), payload["kind"], payload["provenance"], evidence)
 
     def _index(self, name: str) -> int:
         check_names([name], self.nodes, where="the edge stability")
@@ -139,3 +170,13 @@ class EdgeStability:
 
     def _repr_html_(self) -> str:
         return self.table().to_html(notebook=True)
+
+
+def _evidence(told: Mapping[str, Any], p: int) -> Evidence:
+    """Return the evidence that a file tells."""
+    known = {}
+    for key in ("forbidden", "required"):
+        known[key] = np.zeros((p, p), dtype=np.bool_)
+        for i, j in told[key]:
+            known[key][i, j] = True
+    return Evidence(np.array(told["correlation"]), float(told["n"]), Rules(**known))

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from causalsem.errors import CycleError, GraphError, check_names, shown
-from causalsem.graph.legal import legal_kind
+from causalsem.graph.legal import check_legal
 from causalsem.graph.links import Links, closure, members
 from causalsem.graph.marks import ARROW, CIRCLE, MARKS, NONE, TAIL, Edge, Kind, Mark, MarkArray
 from causalsem.graph.order import causal_order, cycle_in, find_cycle, order_of
@@ -58,7 +58,7 @@ class CausalGraph:
             raise GraphError(f"unknown kind {kind!r}; use one of {shown(get_args(Kind))}")
         hidden = (latent,) if isinstance(latent, str) else tuple(dict.fromkeys(latent))
         check_names(hidden, set(nodes) if hidden else (), what="latent node", where="the graph")
-        kind = legal_kind(nodes, links, kind)
+        check_legal(nodes, links, kind)
         for name, value in (("nodes", nodes), ("links", links), ("kind", kind), ("latent", hidden), ("_derived", {})):
             object.__setattr__(self, name, value)
         object.__setattr__(self, "provenance", MappingProxyType(dict(provenance or {})))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 
-from causalsem.errors import AssumptionWarning, CycleError, GraphError
+from causalsem.errors import CycleError, GraphError
 from causalsem.graph.links import Links, closure, members
 from causalsem.graph.marks import ARROW, CIRCLE, MARKS, TAIL, Kind
 from causalsem.graph.members import cpdag_links, extension_links
 from causalsem.graph.order import cycle_in
 
 Ends = frozenset[int]
+Edge = tuple[str, str]
 DIRECTED, BIDIRECTED, UNDIRECTED = frozenset({TAIL, ARROW}), frozenset({ARROW}), frozenset({TAIL})
 ALLOWED_ENDS: Mapping[Kind, frozenset[Ends]] = {
     "DAG": frozenset({DIRECTED}),
@@ -23,12 +23,11 @@ ALLOWED_ENDS: Mapping[Kind, frozenset[Ends]] = {
 }
 
 
-def legal_kind(nodes: Sequence[str], links: Links, kind: Kind) -> Kind:
-    """Return the kind the links are a graph of; raise GraphError when not of this kind, CycleError at a directed cycle.
+def check_legal(nodes: Sequence[str], links: Links, kind: Kind) -> None:
+    """Raise GraphError when the links are no graph of this kind, CycleError at a directed cycle.
 
-    An MPDAG must hold a DAG, a MAG must be ancestral and maximal, a PAG must have no (almost) directed cycle. What is
-    called a CPDAG but has an arrow too many or too few for one is an MPDAG, with an AssumptionWarning: much published
-    work calls both so, and as an MPDAG it stands for the same DAGs.
+    A CPDAG must be that of a DAG, an MPDAG must hold a DAG, a MAG must be ancestral and maximal, a PAG must have no
+    (almost) directed cycle.
     """
     _check_ends(nodes, links, kind)
     cycle = cycle_in(links.children, links.parents)
@@ -37,12 +36,11 @@ def legal_kind(nodes: Sequence[str], links: Links, kind: Kind) -> Kind:
     if kind in ("CPDAG", "MPDAG") and any(links.neighbours) and extension_links(links) is None:
         raise GraphError("no DAG has these edges without a new v-structure or a cycle; drop or turn an arrow")
     if kind == "CPDAG":
-        return _cpdag_or_mpdag(nodes, links)
+        _check_cpdag(nodes, links)
     if kind in ("MAG", "PAG"):
         _check_ancestral(nodes, links, kind)
         if kind == "MAG":
             _check_maximal(nodes, links)
-    return kind
 
 
 def _check_ends(nodes: Sequence[str], links: Links, kind: Kind) -> None:
@@ -64,18 +62,27 @@ def _check_ends(nodes: Sequence[str], links: Links, kind: Kind) -> None:
             )
 
 
-def _cpdag_or_mpdag(nodes: Sequence[str], links: Links) -> Kind:
-    """Compare with the CPDAG of one member: it differs at an arrow that is not forced, or at an edge that is."""
+def cpdag_breach(nodes: Sequence[str], links: Links) -> tuple[str, Edge] | None:
+    """Return why links that hold a DAG are no CPDAG, with the arrow at fault, or None.
+
+    They differ from the CPDAG of one member at an arrow that is not forced, or at an edge that is.
+    """
     dag = extension_links(links)
     true = links if dag is None else cpdag_links(dag)
     for v in range(links.size):
         for child in sorted(set(links.children[v]) ^ set(true.children[v])):
-            arrow = f"{nodes[v]!r} -> {nodes[child]!r}"
+            edge = (nodes[v], nodes[child])
+            arrow = f"{edge[0]!r} -> {edge[1]!r}"
             why = f"the arrow {arrow} is not forced" if child in links.children[v] else f"{arrow} is forced by the rest (Meek's rules)"
-            message = f"not a CPDAG: {why}; it is read as an MPDAG, so name that kind, or hand in to_cpdag of a DAG"
-            warnings.warn(message, AssumptionWarning, stacklevel=5)
-            return "MPDAG"
-    return "CPDAG"
+            return f"not a CPDAG: {why}", edge
+    return None
+
+
+def _check_cpdag(nodes: Sequence[str], links: Links) -> None:
+    breach = cpdag_breach(nodes, links)
+    if breach is not None:
+        why, edge = breach
+        raise GraphError(f"{why}; name the kind MPDAG, or hand in to_cpdag of a DAG", edge=edge)
 
 
 def _check_ancestral(nodes: Sequence[str], links: Links, kind: Kind) -> None:

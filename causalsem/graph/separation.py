@@ -56,6 +56,23 @@ def shortest_open_path(links: Links, starts: Iterable[int], goals: bytearray, st
     return None
 
 
+def reached_openly(links: Links, starts: Iterable[int], stops: bytearray) -> bytearray:
+    """Return flags of the nodes outside `stops` that some open path joins to a start, given the flagged nodes."""
+    opens = closure(links.parents, (k for k, flag in enumerate(stops) if flag))
+    stack: list[State] = [(start, False) for start in starts]
+    first = {node for node, _ in stack}
+    seen = set(stack)
+    reached = bytearray(links.size)
+    while stack:
+        state = stack.pop()
+        reached[state[0]] = not stops[state[0]]
+        for step in _steps(links, state, state[0] in first, stops, opens):
+            if step not in seen and step[0] not in first:
+                seen.add(step)
+                stack.append(step)
+    return reached
+
+
 def _steps(links: Links, state: State, first: bool, stops: bytearray, opens: bytearray) -> Iterator[State]:
     """Yield the states one edge further that an open path may enter."""
     node, arrowed = state

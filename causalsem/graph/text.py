@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 
-from causalsem.errors import ModelSyntaxError
+from causalsem.errors import AssumptionWarning, ModelSyntaxError
 from causalsem.graph.causal_graph import CausalGraph, Edge, Kind, Mark
+from causalsem.graph.legal import cpdag_breach
 
 LEFT = {"<": Mark.ARROW, "o": Mark.CIRCLE, "-": Mark.TAIL}
 RIGHT = {">": Mark.ARROW, "o": Mark.CIRCLE, "-": Mark.TAIL}
@@ -35,14 +37,28 @@ TOKEN = re.compile(
 
 
 def parse_graph(text: str, kind: Kind | None = None, latent: tuple[str, ...] = ()) -> CausalGraph:
-    """Return the graph that `text` describes; raises ModelSyntaxError with line and column."""
+    """Return the graph that `text` describes; raises ModelSyntaxError with line and column.
+
+    Much published work calls a CPDAG what has an arrow too many or too few for one. Such text is read as an MPDAG,
+    which stands for the same DAGs, with an AssumptionWarning that names the arrow.
+    """
     edges: list[Edge] = []
     nodes: dict[str, None] = {}
     for names, signs in _statements(text):
         nodes |= dict.fromkeys(names)
         for source, sign, target in zip(names, signs, names[1:], strict=False):
             edges.append((source, target, LEFT[sign[0]], RIGHT[sign[-1]]))
-    return CausalGraph.from_edges(edges, tuple(nodes), kind=kind, latent=latent)
+    if kind != "CPDAG":
+        return CausalGraph.from_edges(edges, tuple(nodes), kind=kind, latent=latent)
+    return _cpdag_or_mpdag(CausalGraph.from_edges(edges, tuple(nodes), kind="MPDAG", latent=latent))
+
+
+def _cpdag_or_mpdag(graph: CausalGraph) -> CausalGraph:
+    breach = cpdag_breach(graph.nodes, graph.links)
+    if breach is None:
+        return CausalGraph.from_links(graph.nodes, graph.links, "CPDAG", graph.latent)
+    warnings.warn(f"{breach[0]}; it is read as an MPDAG, so name that kind, or hand in to_cpdag of a DAG", AssumptionWarning, stacklevel=4)
+    return graph
 
 
 def graph_text(graph: CausalGraph) -> str:

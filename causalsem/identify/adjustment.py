@@ -14,6 +14,7 @@ from causalsem.graph.possible import closed_links
 from causalsem.graph.text import path_text
 from causalsem.identify.criterion import Reading, latent_nodes, read
 from causalsem.identify.front_door import front_door
+from causalsem.identify.optimal import optimal_set, optimal_with_hidden
 from causalsem.identify.query import Query, as_query
 from causalsem.identify.reasons import Reasons, assumptions_of, forbidden_reason
 from causalsem.identify.separators import BackDoor
@@ -35,8 +36,9 @@ def identify(
 ) -> AdjustmentSet | NullEffect:
     """Return a set of variables to adjust for, or NullEffect when no causal path leads to the outcome.
 
-    `kind` "optimal" gives the set of least asymptotic variance (Henckel, Perković & Maathuis 2022), or, where
-    unobserved variables or `allowed` leave none, the minimal set nearest to the outcome ("minimal_efficient").
+    `kind` "optimal" gives the set of least asymptotic variance (Henckel, Perković & Maathuis 2022; with unobserved
+    variables or `allowed` Runge 2021), or, where no one set is best in every model, the minimal set nearest to the
+    outcome ("minimal_efficient").
     `allowed` restricts the set to these variables, `costs` serves kind "min_cost"; `options` go to the engine.
     Raises NotIdentifiedError, with `status`, `reason` and `open_path` as evidence, when no set is valid.
     """
@@ -142,7 +144,9 @@ def _numbers(reading: Reading, door: BackDoor, kind: SetKind, may: bytearray, pr
     nothing = bytearray(len(may))
     if kind == "optimal":
         best = optimal_set(reading)
-        if best is not None and all(may[k] for k in best) and (_always_valid(reading) or door.separates(flagged(len(may), best))):
+        if best is None or not all(may[k] for k in best):
+            best = optimal_with_hidden(reading, may)
+        if best is not None and (_always_valid(reading) or door.separates(flagged(len(may), best))):
             yield best, "optimal"
         elif (nearest := door.minimal(may, near="outcome")) is not None:
             yield members(nearest), "minimal_efficient"
@@ -159,15 +163,6 @@ def _numbers(reading: Reading, door: BackDoor, kind: SetKind, may: bytearray, pr
             yield members(widest), kind
     elif (cheapest := door.cheapest(may, prices)) is not None:
         yield members(cheapest), kind
-
-
-def optimal_set(reading: Reading) -> list[int] | None:
-    """Return the parents of causal nodes that are not forbidden (Henckel et al. 2022), or None with hidden confounding."""
-    if reading.graph.kind not in ("DAG", "CPDAG", "MPDAG"):
-        return None
-    parents = closed_links(reading.graph).parents
-    around = {p for v in members(reading.causal) for p in parents[v]}
-    return [p for p in around if not reading.forbidden[p] and not reading.treated[p]]
 
 
 def _always_valid(reading: Reading) -> bool:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from causalsem.errors import check_names
 from causalsem.graph import CausalGraph
-from causalsem.graph.links import Lists
+from causalsem.graph.links import Lists, flagged
 from causalsem.graph.pdag import bits
 from causalsem.graph.possible import closed_links, is_visible, member_links, possible_steps
 from causalsem.identify.adjustment import adjustment_sets, no_effect_reason
 from causalsem.identify.criterion import latent_nodes, read
+from causalsem.identify.optimal import optimal_with_hidden
 from causalsem.identify.query import Query
 from causalsem.identify.reasons import Reasons, assumptions_of
 from causalsem.identify.sets import AdjustmentSet, NullEffect
@@ -144,6 +145,8 @@ class Masks:
         if minimal is None:
             return Answer("no_adjustment_set")
         best = self._optimal(x, forbidden, causal)
+        if best is None or best & ~usable:
+            best = self._optimal_with_hidden(x, y, usable)
         if best is not None and not best & ~usable and (self.fully_observed or self._separates(x, y, best, causal)):
             return Answer("adjustment", minimal, best)
         return Answer("adjustment", minimal, self._nearest(y, x, usable & within, causal, x), "minimal_efficient")
@@ -191,6 +194,13 @@ class Masks:
         for node in bits(causal):
             best |= self.sure_parents[node]
         return best & ~forbidden & ~(1 << x)
+
+    def _optimal_with_hidden(self, x: int, y: int, usable: int) -> int | None:
+        if self.graph.kind not in ("DAG", "ADMG"):
+            return None
+        query = Query(self.graph.nodes[x], self.graph.nodes[y])
+        found = optimal_with_hidden(read(self.graph, query), flagged(self.size, bits(usable)))
+        return None if found is None else _mask(found)
 
     def _generic(self, x: int, y: int, may: int) -> Answer:
         """Answer one pair as `adjustment_sets` does."""

@@ -12,8 +12,8 @@ from causalsem.errors import GraphError, SettingError, check_names
 from causalsem.graph import CausalGraph
 from causalsem.graph.members import pdag_links, pdag_of
 from causalsem.graph.pdag import bits
-from causalsem.identify.adjustment import optimal_set
 from causalsem.identify.criterion import read
+from causalsem.identify.optimal import optimal_set
 from causalsem.identify.query import Query, as_query
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Literal
 from causalsem.errors import GraphError, SettingError, shown
 from causalsem.graph import CausalGraph
 from causalsem.graph.links import closure, flagged, members
-from causalsem.identify.adjustment import optimal_set
 from causalsem.identify.criterion import read
+from causalsem.identify.optimal import optimal_set
 from causalsem.identify.query import Query
 from causalsem.identify.separators import BackDoor
 

@@ -27,7 +27,7 @@ from causalsem.identify.query import Query, as_query
 from causalsem.identify.reasons import Reasons, assumptions_of
 from causalsem.identify.roles import roles
 from causalsem.identify.sets import AdjustmentSet, NullEffect
-from causalsem.identify.uncertainty import SampledGraphs, set_probabilities
+from causalsem.identify.uncertainty import Judge, SampledGraphs
 
 if TYPE_CHECKING:
     from causalsem.behaviour import Moments
@@ -45,7 +45,7 @@ class _Extras:
 
     kinds: tuple[SetKind, ...]
     allowed: tuple[str, ...] | None
-    stability: SampledGraphs | None
+    judge: Judge | None
     moments: Moments | None
     implications: int
     claims: Callable[[str], list[Independence]]
@@ -78,7 +78,8 @@ def export_adjustment_sets(
         moments = moments.select(graph.observed).require_regular()
     # The claims about one variable serve all its effects.
     claims = functools.cache(lambda name: implied_independences(graph, moments, about=[name], limit=implications))
-    extras = _Extras(tuple(kinds), None if allowed is None else tuple(allowed), stability, moments, implications, claims)
+    judge = None if stability is None else Judge.of(stability)
+    extras = _Extras(tuple(kinds), None if allowed is None else tuple(allowed), judge, moments, implications, claims)
     asked = [entry.query if isinstance(entry, AdjustmentSet | NullEffect) else as_query(entry) for entry in queries]
     whole = document(graph, [_effect(graph, query, extras) for query in asked], variables)
     if stability is not None:
@@ -175,8 +176,8 @@ def _effect(graph: CausalGraph, query: Query, extras: _Extras) -> dict[str, Any]
     else:
         best = next((one for one in sets if one.kind in ("optimal", "minimal_efficient")), sets[0])
         block = effect_block(best, sets) | {"roles": roles(reading)}
-    if extras.stability is not None:
-        judged = set_probabilities(extras.stability, query, candidates=[one.variables for one in sets], allowed=extras.allowed, limit=1)
+    if extras.judge is not None:
+        judged = extras.judge.judged(query, [one.variables for one in sets], extras.allowed, limit=1)
         block["probability_identifiable"] = judged.identifiable
         for one in block["adjustment_sets"]:
             one["validity_probability"] = judged[one["variables"]]

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 # Of a class with more DAGs, this many random ones stand for it.
 MOST_MEMBERS = 64
+# DAGs drawn where the sampled graphs come with a posterior, and sets judged in them: those that most DAGs give.
+DRAWN = 500
+MOST_SETS = 64
+Over = Literal["posterior", "members", "graphs"]
 
 
 @runtime_checkable
@@ -39,13 +43,27 @@ class SampledGraphs(Protocol):
     def marks(self) -> MarkArray: ...
 
 
+class SampledDAGs(SampledGraphs, Protocol):
+    """DAGs drawn from a posterior; `classes` returns the marks (times, p, p) of the class of each."""
+
+    def classes(self) -> MarkArray: ...
+
+
+@runtime_checkable
+class WithPosterior(SampledGraphs, Protocol):
+    """Sampled graphs that know what the data say: `posterior` draws DAGs, or is None for graphs with hidden causes."""
+
+    def posterior(self, times: int = ..., *, seed: int = ...) -> SampledDAGs | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class SetProbabilities:
     """How often, in sampled graphs, each set is valid for a query; the most often valid (then smallest) set first.
 
-    `identifiable` is the share of graphs in which some set is valid, `no_effect` the share without a causal path;
-    `times` graphs were sampled, of which `illegal` are no graph of any kind and count as not identifying anything.
-    A share has a Monte Carlo error of at most 0.5/√times.
+    Counted `over` "posterior", a share is the probability that the set is valid in the true DAG; over "members" or
+    "graphs" it says how often a search finds so. `identifiable` is the share of graphs (classes) in which some set is
+    valid, `no_effect` the share without a causal path; `times` graphs were sampled, of which `illegal` are no graph of
+    any kind and count as not identifying anything. A share has a Monte Carlo error of at most 0.5/√times.
     """
 
     query: Query
@@ -55,6 +73,7 @@ class SetProbabilities:
     no_effect: float
     times: int
     illegal: int = field(default=0, repr=False)
+    over: Over = "graphs"
 
     @property
     def best(self) -> tuple[str, ...]:
@@ -84,38 +103,80 @@ def set_probabilities(
     candidates: Iterable[Iterable[str]] = (),
     allowed: Iterable[str] | None = None,
     limit: int = 20,
-    over: Literal["graphs", "members"] = "graphs",
+    over: Over | None = None,
     seed: int = 0,
 ) -> SetProbabilities:
-    """Return the share of sampled graphs (a bootstrap, a posterior) in which each adjustment set is valid.
+    """Return the probability that each adjustment set is valid, from sampled graphs (a bootstrap, a posterior).
 
     Judged are `candidates` and, of every sampled graph, its optimal, its canonical and up to `limit` minimal sets.
-    Where a graph has no causal path, a set counts as valid when it separates treatment and outcome. A set is valid in
-    a class when it is so in every member; with `over` "members" it counts by the share of members (of at most
-    MOST_MEMBERS, drawn with `seed`), which is the probability to state about the one true DAG.
+    Where a graph has no causal path, a set counts as valid when it separates treatment and outcome.
+
+    `over` "posterior" (the default for a bootstrap that carries its evidence, see `EdgeStability.posterior`) counts
+    over DAGs drawn from their posterior: stated probabilities come true at their rate. The other two only tell how
+    often a search finds so, which is too often for sets that are small: "graphs" (the default for other graphs) counts
+    a class when the set is valid in every member, "members" by the share of members (of at most MOST_MEMBERS, drawn
+    with `seed`).
     """
-    query = as_query(query)
-    if over not in ("graphs", "members"):
-        raise SettingError(f"over is {over!r}; count over 'graphs' or over their 'members'")
-    counted, times, illegal = distinct_graphs(graphs)
-    if not counted and not illegal:
-        raise DataError("no sampled graphs; hand in at least one, such as a bootstrap")
-    judged = {tuple(sorted(one)): 0.0 for one in candidates}
-    check_names((name for one in judged for name in one), counted[0][0].nodes if counted else (), where="the sampled graphs")
-    readings = [(read(graph, query), count) for graph, count in counted]
-    judged |= dict.fromkeys(_sets_of(readings, None if allowed is None else tuple(allowed), limit), 0.0)
-    identifiable = no_effect = 0
-    rng = np.random.default_rng(seed)
-    for reading, count in readings:
-        identifiable += count * any(_validities(reading, judged))
-        no_effect += count * (not reading.has_effect)
-        members = [reading] if over == "graphs" else [read(member, query) for member in some_members(reading.graph, rng)]
-        for member in members:
-            for one, valid in zip(judged, _validities(member, judged), strict=True):
-                judged[one] += valid * count / len(members)
-    order = sorted(judged, key=lambda one: (-judged[one], len(one), one))
-    shares = tuple(judged[one] / times for one in order)
-    return SetProbabilities(query, tuple(order), shares, identifiable / times, no_effect / times, times, illegal)
+    return Judge.of(graphs, over, seed).judged(as_query(query), candidates, allowed, limit)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judge:
+    """Distinct sampled graphs with their counts, those that judge, and those that tell whether a set can be found."""
+
+    over: Over
+    graphs: tuple[tuple[CausalGraph, int], ...]
+    classes: tuple[tuple[CausalGraph, int], ...]
+    times: int
+    illegal: int
+    seed: int
+
+    @classmethod
+    def of(cls, graphs: SampledGraphs | Iterable[CausalGraph], over: Over | None = None, seed: int = 0) -> Judge:
+        """Return the judge of sampled graphs; raises SettingError for an unknown `over`, DataError without graphs."""
+        if over not in (None, "posterior", "members", "graphs"):
+            raise SettingError(f"over is {over!r}; count over 'graphs', over their 'members' or over the 'posterior'")
+        drawn = graphs.posterior(DRAWN, seed=seed) if over in (None, "posterior") and isinstance(graphs, WithPosterior) else None
+        if over == "posterior" and drawn is None:
+            raise SettingError(
+                "these graphs carry no posterior; bootstrap a method that finds CPDAGs from moments, or count over 'members'"
+            )
+        counted, times, illegal = distinct_graphs(graphs if drawn is None else drawn)
+        if not counted and not illegal:
+            raise DataError("no sampled graphs; hand in at least one, such as a bootstrap")
+        if drawn is None:
+            return cls(over or "graphs", tuple(counted), tuple(counted), times, illegal, seed)
+        classes, _, _ = _from_marks(drawn.nodes, drawn.classes())
+        return cls("posterior", tuple(counted), tuple(classes), times, illegal, seed)
+
+    def judged(
+        self, query: Query, candidates: Iterable[Iterable[str]] = (), allowed: Iterable[str] | None = None, limit: int = 20
+    ) -> SetProbabilities:
+        """Return the probabilities of the sets of one query."""
+        shares = {tuple(sorted(one)): 0.0 for one in candidates}
+        nodes = self.graphs[0][0].nodes if self.graphs else ()
+        check_names((name for one in shares for name in one), nodes, where="the sampled graphs")
+        readings = [(read(graph, query), count) for graph, count in self.graphs]
+        given = _sets_of(readings, None if allowed is None else tuple(allowed), limit)
+        shares |= dict.fromkeys(given if self.over != "posterior" else [one for one, _ in Counter(given).most_common(MOST_SETS)], 0.0)
+        rng = np.random.default_rng(self.seed)
+        no_effect = 0
+        for reading, count in readings:
+            no_effect += count * (not reading.has_effect)
+            members = [read(one, query) for one in some_members(reading.graph, rng)] if self.over == "members" else [reading]
+            for member in members:
+                for one, valid in zip(shares, _validities(member, shares), strict=True):
+                    shares[one] += valid * count / len(members)
+        order = sorted(shares, key=lambda one: (-shares[one], len(one), one))
+        found = sum(count for graph, count in self.classes if _some_set(graph, query, allowed))
+        probabilities = tuple(shares[one] / self.times for one in order)
+        return SetProbabilities(
+            query, tuple(order), probabilities, found / self.times, no_effect / self.times, self.times, self.illegal, self.over
+        )
+
+
+def _some_set(graph: CausalGraph, query: Query, allowed: Iterable[str] | None) -> bool:
+    return bool(adjustment_sets(graph, query, kind="canonical", allowed=allowed, limit=1))
 
 
 def _sets_of(readings: list[tuple[Reading, int]], allowed: tuple[str, ...] | None, limit: int) -> Iterator[tuple[str, ...]]:

@@ -86,6 +86,13 @@ def test_what_is_called_a_cpdag_but_is_none_is_read_as_an_mpdag_and_says_why(tex
     with pytest.warns(AssumptionWarning, match=f"not a CPDAG: .*{message}"):
         graph = CausalGraph.parse(text, kind="CPDAG")
     assert graph == CausalGraph.parse(text, kind="MPDAG")
+    for refused in (
+        lambda: CausalGraph.from_links(graph.nodes, graph.links, "CPDAG"),
+        lambda: CausalGraph(graph.nodes, graph.marks, "CPDAG"),
+    ):
+        with pytest.raises(GraphError, match=f"not a CPDAG: .*{message}.*name the kind MPDAG") as caught:
+            refused()
+        assert " -> ".join(map(repr, caught.value.edge)) in message
 
 
 @pytest.mark.parametrize(("text", "kind", "message"), ILLEGAL)

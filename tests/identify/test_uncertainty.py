@@ -7,9 +7,11 @@ import json
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from causalsem.behaviour import Moments
+from causalsem.discovery import GES, bootstrap
 from causalsem.errors import DataError, SettingError
 from causalsem.graph import CausalGraph, Knowledge, m_separated, to_cpdag, with_knowledge
 from causalsem.graph.classes import members_of
@@ -132,6 +134,37 @@ def test_a_sampled_graph_without_meaning_counts_as_identifying_nothing():
     assert (found.illegal, found["c",], found.identifiable) == (1, 0.5, 0.5)
     with pytest.raises(DataError, match="no sampled graphs"):
         set_probabilities([], ("a", "b"))
+
+
+def test_a_bootstrap_states_the_share_of_dags_from_its_posterior_in_which_a_set_is_valid():
+    rng = np.random.default_rng(5)
+    a, b = rng.normal(size=(2, 200))
+    data = pd.DataFrame({"a": a, "b": b, "c": 0.4 * a + 0.2 * b + rng.normal(size=200)})
+    data["d"] = 0.5 * data.c + 0.2 * a + rng.normal(size=200)
+    graphs = bootstrap(data, GES(), times=30, seed=0)
+    found = set_probabilities(graphs, ("c", "d"), candidates=[["b"]])
+    drawn = graphs.posterior(500, seed=0)
+    dags = [CausalGraph(drawn.nodes, one, "DAG") for one in drawn.marks]
+    assert (found.over, found.times) == ("posterior", 500)
+    for one, share in zip(found.sets, found.probabilities, strict=True):
+        assert share == pytest.approx(np.mean([is_valid_adjustment(dag, ("c", "d"), one) for dag in dags]))
+    assert found.identifiable == pytest.approx(np.mean([bool(adjustment_sets(to_cpdag(dag), ("c", "d"))) for dag in dags]))
+    assert found.no_effect == pytest.approx(np.mean(["d" not in dag.descendants("c") for dag in dags]))
+    often = set_probabilities(graphs, ("c", "d"), over="graphs")
+    assert (often.over, often.times) == ("graphs", 30)
+    with pytest.raises(SettingError, match="carry no posterior"):
+        set_probabilities(dags, ("c", "d"), over="posterior")
+
+
+def test_what_is_known_of_tiers_counts_for_identifiability():
+    rng = np.random.default_rng(6)
+    a = rng.normal(size=500)
+    data = pd.DataFrame({"a": a, "b": 0.8 * a + rng.normal(size=500)})
+    unknown = set_probabilities(bootstrap(data, GES(), times=10), ("a", "b"))
+    known = set_probabilities(bootstrap(data, GES(), knowledge=Knowledge(tiers=[["a"], ["b"]]), times=10), ("a", "b"))
+    assert (unknown.identifiable, known.identifiable) == (0, 1)
+    assert unknown[()] == pytest.approx(0.5, abs=0.1)
+    assert known[()] == 1
 
 
 def test_the_export_tells_edge_and_set_probabilities(tmp_path):
