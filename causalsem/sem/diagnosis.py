@@ -48,7 +48,8 @@ def admissibility_notes(table: ParameterTable, rams: Sequence[RAM], found: Solut
     """Return what makes the estimates inadmissible or conditional, each with a cure."""
     notes = []
     for g, ram in enumerate(rams, start=1):
-        where = f" in group {table.group_labels[g - 1]!r}" if len(rams) > 1 else ""
+        what = "level" if table.two_level else "group"
+        where = f" in {what} {table.block_labels[g - 1]!r}" if len(rams) > 1 else ""
         A, S, _ = ram.fill(found.theta)
         names = ram.names.all
         negative = [names[k] for k in range(len(S)) if S[k, k] < 0]

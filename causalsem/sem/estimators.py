@@ -10,6 +10,7 @@ import numpy as np
 
 from causalsem._values import FloatArray
 from causalsem.errors import NotConvergedError
+from causalsem.sem.clusters import Clustered
 from causalsem.sem.constraints import Constraints, Labels, null_space
 from causalsem.sem.discrepancy import Derivatives, Discrepancy, NormalML, NormalPoint
 from causalsem.sem.fiml import FIML, FIMLPoint
@@ -24,6 +25,7 @@ from causalsem.sem.robust import ScaledTest, cross_products, sandwich, scaled_by
 from causalsem.sem.sample import Sample
 from causalsem.sem.solver import Solution, minimise
 from causalsem.sem.standard_errors import covariance_of_estimates
+from causalsem.sem.two_level import TwoLevelML, saturated_pair
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +42,8 @@ class Setup:
     def build(cls, samples: tuple[Sample, ...], options: SEMOptions) -> Setup:
         """Return the setup of a fit."""
         less = 0.0 if options.rescale else 1.0
-        return cls(samples, options.plan, np.array([s.n - less for s in samples]))
+        # The second level has no rows of its own.
+        return cls(samples, options.plan, np.array([s.n - less if s.level == 1 else 0.0 for s in samples]))
 
     @property
     def total(self) -> float:
@@ -68,12 +71,19 @@ class Setup:
         """Whether some variables are ordered."""
         return self.samples[0].ordinal is not None
 
+    @property
+    def clustered(self) -> tuple[Clustered, ...]:
+        """The groups' rows in clusters, where the model has two levels."""
+        return tuple(s.clustered for s in self.samples if s.clustered is not None)
+
     def discrepancy(self, rams: Sequence[RAM], count: int) -> Discrepancy:
         """Return what the estimator minimises for a model of these samples."""
         rams = tuple(rams)
         if self.incomplete:
             stacks = tuple(PatternStack.of(_patterns(s), len(s.names)) for s in self.samples)
             return FIML(rams, stacks, sum(s.n for s in self.samples), count)
+        if self.clustered:
+            return TwoLevelML.build(rams, self.clustered, count)
         if self.ordinal:
             moments = tuple(s.ordinal for s in self.samples if s.ordinal is not None)
             weighed = tuple(ordinal_metric(self.plan.discrepancy, m) for m in moments)
@@ -99,13 +109,31 @@ class Compared:
 
 def fit_saturated(setup: Setup, rams: Sequence[RAM], x: Sequence[list[int]]) -> Compared:
     """Return the fitted saturated model; the fixed causes `x` keep their sample moments."""
+    if setup.clustered:
+        return _fit_two_level(setup, rams, x, independent=False)
     return _fit_reference(setup, [partial(saturated, *three) for three in zip(rams, setup.samples, x, strict=True)])
 
 
 def fit_baseline(setup: Setup, rams: Sequence[RAM], x: Sequence[list[int]]) -> Compared:
     """Return the fitted independence model, in which only causes covary."""
+    if setup.clustered:
+        return _fit_two_level(setup, rams, x, independent=True)
     roots = [[r.names.ov.index(n) for n in r.names.ov_x] for r in rams]
     return _fit_reference(setup, [partial(baseline, *four) for four in zip(rams, setup.samples, x, roots, strict=True)])
+
+
+def _fit_two_level(setup: Setup, rams: Sequence[RAM], x: Sequence[list[int]], *, independent: bool) -> Compared:
+    """Return the fitted saturated (or independence) model of both levels."""
+    made: list[RAM] = []
+    starts: list[FloatArray] = []
+    for k in range(0, len(rams), 2):
+        names, moments = (rams[k].names, rams[k + 1].names), (setup.samples[k], setup.samples[k + 1])
+        within, between, start = saturated_pair(names, (x[k], x[k + 1]), moments, sum(len(t) for t in starts), independent=independent)
+        made += [within, between]
+        starts.append(start)
+    theta = np.concatenate(starts)
+    problem = setup.discrepancy(made, len(theta))
+    return Compared(problem, minimise(problem, theta, Constraints(Labels({}, {}, (), len(theta)))), len(theta))
 
 
 def _fit_reference(setup: Setup, makers: Sequence[Callable[[int], tuple[RAM, FloatArray]]]) -> Compared:
@@ -169,6 +197,9 @@ def _observed(problem: Discrepancy, found: Solution) -> FloatArray:
 
 def meat_of(setup: Setup, problem: Discrepancy, found: Solution, *, centred: bool = False) -> FloatArray:
     """Return Σ sᵢsᵢᵀ / n at the estimates; centred, it is DᵀVΓVD (Satorra & Bentler 1994) without ever forming Γ."""
+    if isinstance(problem, TwoLevelML):
+        scores = problem.scores(found.theta)
+        return np.asarray(scores.T @ scores / setup.total)
     point = problem.at(found.theta)
     assert isinstance(point, NormalPoint | FIMLPoint)  # plans with robust errors minimise normal discrepancies
     if isinstance(point, NormalPoint) and are_worthwhile(setup.samples):

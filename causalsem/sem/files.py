@@ -35,6 +35,7 @@ def save_fit(fit: SEMFit, path: str | os.PathLike[str]) -> Path:
         "levels": dict(table.levels),
         "conditional_x": table.conditional_x,
         "delta": table.delta,
+        "two_level": table.two_level,
         "variables": [asdict(names) for names in table.names],
         "rows": [asdict(row) for row in table.rows],
         "relations": [str(r) for r in table.relations],
@@ -71,6 +72,7 @@ def load_fit(path: str | os.PathLike[str]) -> SEMFit:
         told.get("levels", {}),
         told.get("conditional_x", False),
         told.get("delta", True),
+        told.get("two_level", False),
     )
     samples = tuple(Sample(s["label"], tuple(s["names"]), s["n"], np.array(s["mean"]), np.array(s["covariance"])) for s in told["samples"])
     rams = tuple(ram_of(table, g, s.covariance, s.mean) for g, s in enumerate(samples, start=1))

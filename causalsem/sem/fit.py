@@ -30,7 +30,8 @@ from causalsem.sem.solver import Begun, Solution, look, minimise
 from causalsem.sem.standard_errors import delta_se
 from causalsem.sem.starts import start_values
 from causalsem.sem.syntax import Model, parse_model
-from causalsem.sem.table_rules import build_table
+from causalsem.sem.table_rules import build_table, has_levels
+from causalsem.sem.two_level_samples import two_level_samples
 
 
 def fit_sem(
@@ -77,8 +78,12 @@ def _fit(spec: Model, data: Data, options: SEMOptions, engine: str, notes: dict[
     if levels:
         options, said = with_responses(spec, options.for_ordered(estimator_told), levels)
         notes = {**notes, "remarks": said}
+    options = replace(options, two_level=True).checked() if has_levels(spec) else options.for_one_level()
     table = build_table(spec, options, labels, levels)
-    samples = samples_of(data, table.names, labels, options, levels)
+    if table.two_level:
+        samples = two_level_samples(data, table.names, labels, options)
+    else:
+        samples = samples_of(data, table.names, labels, options, levels)
     for note in data_notes(samples, means=table.meanstructure):
         warnings.warn(note, DataWarning, stacklevel=3)
     setup = Setup.build(samples, options)

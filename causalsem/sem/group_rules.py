@@ -24,15 +24,20 @@ def _kind(row: Row, role: Names) -> str | None:
     return "lv.covariances" if latent else "residual.covariances"
 
 
+def _is_first(row: Row) -> bool:
+    """Tell whether a row is of the first group."""
+    return row.group <= (2 if row.level else 1)
+
+
 def equate_groups(rows: list[Row], names: Sequence[Names], options: SEMOptions, levels: Mapping[str, int]) -> None:
     """Give the rows of later groups the first group's label where `group_equal` says so, and free what that identifies."""
     partial = {text.replace(" ", "") for text in options.group_partial}
-    first = {(r.lhs, r.op, r.rhs): r for r in rows if r.group == 1}
+    first = {(r.lhs, r.op, r.rhs, r.level): r for r in rows if _is_first(r)}
     for row in rows:
         role = names[row.group - 1]
-        twin = first.get((row.lhs, row.op, row.rhs))
+        twin = first.get((row.lhs, row.op, row.rhs, row.level))
         kind = _kind(row, role)
-        if row.group == 1 or (row.user and kind not in options.group_equal) or twin is None:
+        if _is_first(row) or (row.user and kind not in options.group_equal) or twin is None:
             continue
         if _is_identified_by_equality(kind, row, options, levels):
             row.free, row.value = 1, None

@@ -35,8 +35,12 @@ def moment_count(table: ParameterTable) -> int:
         if table.levels:
             total += _ordinal_moment_count(table, names)
             continue
+        levelled = p if table.meanstructure else 0
+        if table.two_level and g % 2:
+            # A variable of both levels has one mean.
+            levelled = sum(n not in table.names[g].ov for n in names.ov)
         exo = sum(1 for r in table.rows if r.group == g and r.exo)
-        total += p * (p + 1) // 2 + (p if table.meanstructure else 0) - exo
+        total += p * (p + 1) // 2 + levelled - exo
     return total
 
 
@@ -125,7 +129,7 @@ def _without_data(table: ParameterTable) -> Discrepancy:
     It is ML, or least squares over all moments where variables are ordered.
     """
     samples = []
-    for label, names in zip(table.group_labels, table.names, strict=True):
+    for label, names in zip(table.block_labels, table.names, strict=True):
         p = len(names.ov)
         samples.append(Sample(label, names.ov, p + 2, np.full(p, 0.3), 0.8 * np.eye(p) + 0.2))
     rams = tuple(ram_of(table, g, s.covariance, s.mean) for g, s in enumerate(samples, start=1))

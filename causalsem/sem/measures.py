@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import chdtrc
 
 from causalsem._values import FloatArray
+from causalsem.sem import two_level_measures
 from causalsem.sem.discrepancy import Discrepancy
 from causalsem.sem.estimators import Compared, Setup, fit_baseline, fit_saturated, moment_parts, scaled_test
 from causalsem.sem.fiml import FIML
@@ -37,6 +38,7 @@ from causalsem.sem.partable import ParameterTable
 from causalsem.sem.robust import ScaledTest, scaled_by_moments
 from causalsem.sem.solver import Solution
 from causalsem.sem.standard_errors import covariance_of_estimates
+from causalsem.sem.two_level import TwoLevelML
 
 
 def fixed_causes(rams: Sequence[RAM], table: ParameterTable) -> list[list[int]]:
@@ -56,6 +58,9 @@ def fit_measures(
     if setup.ordinal:
         return _ordinal(setup, rams, problem, found, J, npar, df)
     x = fixed_causes(rams, table)
+    if isinstance(problem, TwoLevelML):
+        model = Compared(problem, found, table.count)
+        return _two_level(setup, rams, model, J, npar, moments, x, sum(r.free > 0 for r in table.rows))
     full = fit_saturated(setup, rams, x).found.at.value if setup.incomplete else 0.0
     chisq = 2.0 * setup.total * (found.at.value - full)
     null, base, base_df = _baseline(setup, rams, table, x, full, moments)
@@ -152,6 +157,38 @@ def _likelihood(setup: Setup, value: float, full: float, x: list[list[int]], npa
         return likelihood_measures(-n * value - own, -n * full - own, npar, n)
     saturated = sum(saturated_logl(s, causes) for s, causes in zip(setup.samples, x, strict=True))
     return likelihood_measures(saturated - setup.total * value, saturated, npar, n)
+
+
+def _two_level(
+    setup: Setup, rams: Sequence[RAM], model: Compared, J: FloatArray, npar: int, moments: int, x: list[list[int]], rows: int
+) -> dict[str, float]:
+    """Return the measures of a two-level fit."""
+    problem, value, df = model.problem, model.found.at.value, moments - npar
+    assert isinstance(problem, TwoLevelML)  # the caller says so
+    n = int(setup.total)
+    full, null = fit_saturated(setup, rams, x), fit_baseline(setup, rams, x)
+    chisq, base = (2.0 * n * (v - full.found.at.value) for v in (value, null.found.at.value))
+    base_df = moments - null.count
+    own = two_level_measures.fixed_causes_logl(setup.samples, x)
+    logl, unrestricted = (problem.constant - n * v - own for v in (value, full.found.at.value))
+    # lavaan's fmin is that of the whole likelihood, but for 2π.
+    out = {"npar": float(npar), "fmin": value + 0.5 * _added(problem) / n}
+    out |= chisq_measures(chisq, df, plain=True)
+    out |= incremental_measures(chisq, df, base, base_df)
+    out |= rmsea_measures(chisq, df, n, len(problem.groups))
+    out |= likelihood_measures(logl, unrestricted, npar, n)
+    out |= two_level_measures.level_residuals(setup.samples, rams, model.found.theta)
+    test = scaled_test(setup, rams, model, J, df, x, rows)
+    if test is not None:
+        base_test = scaled_test(setup, rams, null, np.zeros((0, null.count)), base_df, x, null.count)
+        out |= _scaled(out, test, base_test, df, base_df, setup)
+    return out
+
+
+def _added(problem: TwoLevelML) -> float:
+    """Return what lavaan's discrepancy has beside ours: Σ rows · variables, and ln size for every cluster mean."""
+    dimensions = sum((c.n - c.count) * c.within + c.count * len(c.names) for c in problem.groups)
+    return dimensions + sum(len(k.clusters) * c.within * math.log(k.size) for c in problem.groups for k in c.classes)
 
 
 def _ordinal(

@@ -79,6 +79,8 @@ class SEMOptions:
     level: float = 0.95
     max_steps: int = 500
     seed: int = 0
+    # Set by the fit where the model text has level: blocks.
+    two_level: bool = False
 
     @classmethod
     def build(cls, preset: str, options: Mapping[str, Any]) -> SEMOptions:
@@ -134,8 +136,18 @@ class SEMOptions:
             raise SettingError(
                 f"estimator={self.estimator!r} has se='standard' or 'robust.sem' and tests by moments; use 'MLR' for this one"
             )
-        if self.cluster and (plan.discrepancy != "ML" or by_moments or plan.se == "standard"):
+        if self.two_level:
+            known = plan.discrepancy == "ML" and not by_moments and plan.test in ("standard", "yuan.bentler.mplus", "none")
+            if not self.cluster or self.fiml or not known:
+                raise SettingError("a two-level model goes with cluster=, complete rows and estimator 'ML' or 'MLR'; choose those")
+            return
+
+    def for_one_level(self) -> SEMOptions:
+        """Return self, or raise SettingError where cluster= goes with errors that know nothing of clusters."""
+        plan = self.plan
+        if self.cluster and (plan.discrepancy != "ML" or plan.se not in ("robust.huber.white", "none")):
             raise SettingError("cluster goes with estimator 'MLR' (robust standard errors); choose that")
+        return self
 
     def for_ordered(self, told: bool) -> SEMOptions:
         """Return the options of a model with ordered variables: WLSMV where the caller told no estimator."""
@@ -160,8 +172,8 @@ class SEMOptions:
     @property
     def plan(self) -> Plan:
         """What the estimator's name stands for, with the caller's se, test and information on top."""
-        plan = PLANS["MLR" if self.cluster and self.estimator == "ML" else self.estimator]
-        if self.fiml and self.information is None:
+        plan = PLANS["MLR" if self.cluster and self.estimator == "ML" and not self.two_level else self.estimator]
+        if (self.fiml or self.two_level) and self.information is None:
             plan = replace(plan, information="observed")
         # "robust" is the sandwich that goes with what is minimised.
         own = "robust.huber.white" if plan.discrepancy == "ML" else "robust.sem"

@@ -30,6 +30,8 @@ class Row:
     lower: float | None = None
     upper: float | None = None
     freed: bool = False
+    # 0 in a model of one level; with two, `group` counts blocks: within and between of group 1, of group 2 …
+    level: int = 0
 
     @property
     def name(self) -> str:
@@ -39,7 +41,8 @@ class Row:
     @property
     def plain_name(self) -> str:
         """lavaan's name of the coefficient, without regard to its label."""
-        return f"{self.lhs}{self.op}{self.rhs}" + (f".g{self.group}" if self.group > 1 else "")
+        group = (self.group + 1) // 2 if self.level else self.group
+        return f"{self.lhs}{self.op}{self.rhs}" + (".l2" if self.level > 1 else "") + (f".g{group}" if group > 1 else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,24 @@ class ParameterTable:
     levels: Mapping[str, int] = field(default_factory=dict)
     conditional_x: bool = False
     delta: bool = True
+    two_level: bool = False
 
     @property
     def groups(self) -> int:
-        """How many groups the model has."""
+        """How many blocks the model has: groups, or groups times two levels."""
         return len(self.names)
+
+    @property
+    def block_labels(self) -> tuple[str, ...]:
+        """A name for every block: the group's, the level's, or both."""
+        if not self.two_level:
+            return self.group_labels
+        return tuple(f"{level} {group}".strip() for group in self.group_labels for level in ("within", "between"))
+
+    def suffix(self, block: int) -> str:
+        """Return what lavaan appends to names of a block (from 1): ".l2" between clusters, ".g2" in group 2."""
+        group = (block + 1) // 2 if self.two_level else block
+        return (".l2" if self.two_level and block % 2 == 0 else "") + (f".g{group}" if group > 1 else "")
 
     @property
     def defined(self) -> tuple[Relation, ...]:

@@ -56,7 +56,7 @@ class SEMFit:
     @property
     def n(self) -> int:
         """How many rows the model was fitted to, in all groups."""
-        return sum(s.n for s in self.samples)
+        return sum(s.n for s in self.samples if s.level == 1)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -123,14 +123,14 @@ class SEMFit:
 
     @property
     def r2(self) -> Mapping[str, float]:
-        """The share of each dependent variable's implied variance that its causes explain (name.g2 in group 2)."""
+        """Each dependent variable's explained share of its implied variance (name.g2: in group 2; name.l2: between clusters)."""
         out = {}
         for g, ram in enumerate(self.rams, start=1):
             S, V = ram.fill(self.theta)[1], implied(ram, self.theta).V
             dependent = (ram.A0 != 0).any(axis=1)
             dependent[ram.a_row] = True
             for k in np.flatnonzero(dependent):
-                out[ram.names.all[k] + (f".g{g}" if g > 1 else "")] = float(1.0 - S[k, k] / V[k, k])
+                out[ram.names.all[k] + self.table.suffix(g)] = float(1.0 - S[k, k] / V[k, k])
         return MappingProxyType(out)
 
     # -- effects and graph ----------------------------------------------------------
@@ -227,7 +227,7 @@ class SEMFit:
         return card(self)
 
     def _by_group(self, tables: list[pd.DataFrame]) -> Any:
-        return tables[0] if len(tables) == 1 else dict(zip(self.table.group_labels, tables, strict=True))
+        return tables[0] if len(tables) == 1 else dict(zip(self.table.block_labels, tables, strict=True))
 
     def _check_group(self, group: int) -> None:
         if not 1 <= group <= len(self.rams):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -15,6 +15,7 @@ from causalsem._values import BoolArray, FloatArray, frozen
 from causalsem.behaviour.moments import Moments
 from causalsem.behaviour.table import BehaviourTable
 from causalsem.errors import DataError, DataWarning, MomentsError, NoRowsError, SettingError, check_names, shown
+from causalsem.sem.clusters import Clustered
 from causalsem.sem.options import SEMOptions
 from causalsem.sem.ordinal_moments import OrdinalMoments, ordinal_moments
 from causalsem.sem.partable import Names, names_of
@@ -42,6 +43,9 @@ class Sample:
     patterns: tuple[Pattern, ...] = ()
     clusters: npt.NDArray[Any] | None = None
     ordinal: OrdinalMoments | None = None
+    # Of a two-level model: 1 within (its `clustered` has all that the likelihood reads), 2 between clusters.
+    level: int = 1
+    clustered: Clustered | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mean", frozen(self.mean))
@@ -118,15 +122,40 @@ def samples_of(
         return (_sample(data.select(names[0].ov), labels[0], options, None),)
     if not isinstance(data, (BehaviourTable, pd.DataFrame)):
         raise SettingError(f"data of type {type(data).__name__}; hand in Moments, a BehaviourTable or a DataFrame")
+    frame = _keyed_frame(data, options)
+    out = []
+    for label, role in zip(labels, names, strict=True):
+        out.append(_group_sample(_part(frame, label, options), role, label, options, levels or {}))
+    return tuple(out)
+
+
+def _keyed_frame(data: BehaviourTable | pd.DataFrame, options: SEMOptions) -> pd.DataFrame:
+    """Return the rows as a frame, with keys where they name a group or cluster."""
     keyed = options.group or options.cluster
     frame = _frame(data, "data") if keyed else (data.frame if isinstance(data, BehaviourTable) else data)
     if options.cluster:
         check_names([options.cluster], [str(c) for c in frame.columns], what="column", where="the data")
-    out = []
-    for label, role in zip(labels, names, strict=True):
-        part = frame if options.group is None else frame[[_label(v) == label for v in frame[options.group]]]
-        out.append(_group_sample(part, role, label, options, levels or {}))
-    return tuple(out)
+    return frame
+
+
+def _part(frame: pd.DataFrame, label: str, options: SEMOptions) -> pd.DataFrame:
+    return frame if options.group is None else frame[[_label(v) == label for v in frame[options.group]]]
+
+
+def rows_by_group(
+    data: Data, names: Sequence[tuple[str, ...]], labels: Sequence[str], options: SEMOptions
+) -> Iterator[tuple[str, FloatArray, npt.NDArray[Any]]]:
+    """Yield label, complete rows of the named variables and cluster labels of every group."""
+    frame = _keyed_frame(data, options) if not isinstance(data, Moments) else _frame(data, "cluster")
+    for label, wanted in zip(labels, names, strict=True):
+        part = _with_products(_part(frame, label, options), [str(c) for c in frame.columns], wanted)
+        columns = [str(c) for c in part.columns]
+        check_names(wanted, [c for c in columns if c != options.group], where="the data")
+        rows = _numbers(part, columns, wanted)
+        kept = np.asarray(~np.isnan(rows).any(axis=1))
+        if not kept.all():
+            _say_dropped(rows, kept, wanted, label)
+        yield label, rows[kept], part[options.cluster].to_numpy()[kept]
 
 
 def _group_sample(frame: pd.DataFrame, role: Names, label: str, options: SEMOptions, levels: Mapping[str, int]) -> Sample:

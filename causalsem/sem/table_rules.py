@@ -19,40 +19,72 @@ def build_table(
 
     `levels` are the ordered variables with their number of categories.
     """
-    blocks = _blocks_of_groups(model, group_labels)
+    two_level = has_levels(model)
+    blocks = _blocks_of_levels(model, group_labels) if two_level else _blocks_of_groups(model, group_labels)
     levels = levels or {}
     fixed_x = True if options.fixed_x is None else options.fixed_x
     means = True if levels else options.meanstructure
     if means is None:
-        means = (
-            len(group_labels) > 1 or options.fiml or options.cluster is not None or any(s.op == "~1" for b in blocks for s in b.statements)
-        )
+        means = len(blocks) > 1 or options.fiml or options.cluster is not None or any(s.op == "~1" for b in blocks for s in b.statements)
     rows: list[Row] = []
     names = []
     for g, block in enumerate(blocks, start=1):
         role = names_of(block.statements)
-        user = _user_rows(block.statements, role, g, len(blocks))
+        user = _user_rows(block.statements, role, (g + 1) // 2 if two_level else g, len(group_labels))
         made = _with_automatic_rows(user, role, options, fixed_x=fixed_x, means=means, group=g)
+        for row in made:
+            row.group, row.level = g, 2 - g % 2 if two_level else 0
         rows += _with_responses(made, role, options, levels, g)
         names.append(role)
+    if two_level:
+        _fix_within_means(rows, names)
     for k, row in enumerate(rows, start=1):
         row.plabel = f".p{k}."
-    if len(blocks) > 1:
+    if len(group_labels) > 1:
         equate_groups(rows, names, options, levels)
     count, told = number_rows(rows)
     conditional = bool(levels) and fixed_x and options.conditional_x is not False
     delta = options.parameterization == "delta"
     relations = model.relations
     return ParameterTable(
-        tuple(rows), tuple(names), relations, tuple(group_labels), means, fixed_x, count, told, dict(levels), conditional, delta
+        tuple(rows), tuple(names), relations, tuple(group_labels), means, fixed_x, count, told, dict(levels), conditional, delta, two_level
     )
+
+
+def has_levels(model: Model) -> bool:
+    """Tell whether the text has level: blocks."""
+    return any(b.kind == "level" for b in model.blocks)
+
+
+def _blocks_of_levels(model: Model, labels: Sequence[str]) -> list[Block]:
+    """Return the blocks within and between, group by group; without group: lines all groups have the same."""
+    by_group: dict[str, list[Block]] = {}
+    group = ""
+    for block in model.blocks:
+        if block.kind == "level":
+            by_group.setdefault(group, []).append(block)
+        elif block.kind == "group":
+            group = block.label
+        if block.kind != "level" and block.statements:
+            raise SettingError("statements before the first level: line belong to no level; move them under level: 1 or level: 2")
+    if any(len(blocks) != 2 for blocks in by_group.values()):
+        raise SettingError("a two-level model has two level: blocks, within first and between second; write both")
+    if len(by_group) == 1:
+        return [block for _ in labels for block in next(iter(by_group.values()))]
+    if set(by_group) != set(labels):
+        raise SettingError(f"group: blocks {shown(by_group)} for groups {shown(labels)}; write one block per group")
+    return [block for label in labels for block in by_group[label]]
+
+
+def _fix_within_means(rows: Iterable[Row], names: Sequence[Names]) -> None:
+    """Fix at 0 the within means of variables of both levels: their means are on the second."""
+    for row in rows:
+        if row.op == "~1" and row.level == 1 and row.lhs in names[row.group].ov and not row.user:
+            row.free, row.value, row.exo = 0, 0.0, False
 
 
 def _blocks_of_groups(model: Model, labels: Sequence[str]) -> list[Block]:
     """Return one block per group: the text's own, or the same statements for each."""
-    kinds = {b.kind for b in model.blocks}
-    if "level" in kinds:
-        raise SettingError("level: blocks (two-level models) are not available; fit one level at a time")
     named = [b for b in model.blocks if b.kind]
     shared = [s for b in model.blocks if not b.kind for s in b.statements]
     if not named:

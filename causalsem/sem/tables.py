@@ -39,8 +39,11 @@ def parameter_frame(fit: SEMFit) -> pd.DataFrame:
     _add_tests(frame, fit.options.level)
     for kind, values in both.items():
         frame[kind] = np.concatenate([values, defined_standardised(table, labels, values)])
-    if table.groups > 1:
-        frame["group"] = [r.group for r in table.rows] + [0] * len(fit.defined)
+    none = [0] * len(fit.defined)
+    if len(table.group_labels) > 1:
+        frame["group"] = [(r.group + 1) // 2 if table.two_level else r.group for r in table.rows] + none
+    if table.two_level:
+        frame["level"] = [r.level for r in table.rows] + none
     return frame
 
 

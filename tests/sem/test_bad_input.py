@@ -46,6 +46,7 @@ def binary() -> pd.DataFrame:
     return data.assign(buy=(data["buy"] > 0).astype(int))
 
 
+LEVELS = "level: 1\nbuy ~ cart\nlevel: 2\nbuy ~~ buy"
 MODEL = "browse ~ exposure\ncart ~ browse\nbuy ~ cart"
 
 
@@ -86,7 +87,23 @@ ERRORS: list[Case] = [
         SettingError,
         "missing=",
     ),
-    ("two levels are not built", lambda: fit_sem("level: 1\nbuy ~ cart\nlevel: 2\nbuy ~~ buy", good()), SettingError, "level"),
+    ("two levels without clusters", lambda: fit_sem(LEVELS, good()), SettingError, "cluster="),
+    ("two levels by least squares", lambda: fit_sem(LEVELS, good(), cluster="shop", estimator="WLS"), SettingError, "two-level"),
+    ("one level", lambda: fit_sem("level: 1\nbuy ~ cart", good(), cluster="shop"), SettingError, "write both"),
+    ("a statement of no level", lambda: fit_sem("buy ~ cart\n" + LEVELS, good(), cluster="shop"), SettingError, "belong to no level"),
+    ("a cluster for every row", lambda: fit_sem(LEVELS, good().assign(i=range(120)), cluster="i"), DataError, "two rows or more"),
+    (
+        "a constant within clusters",
+        lambda: fit_sem(LEVELS, good().assign(i=np.repeat(range(40), 3), cart=np.repeat(np.arange(40.0) ** 2, 3)), cluster="i"),
+        DataError,
+        "does not vary within",
+    ),
+    (
+        "a variable of level 2 that varies within clusters",
+        lambda: fit_sem(LEVELS + "\nbuy ~ exposure", good().assign(i=np.repeat(range(40), 3)), cluster="i"),
+        SettingError,
+        "varies within",
+    ),
     ("unknown preset", lambda: fit_sem(MODEL, good(), preset="best"), SettingError, "preset"),
     ("unknown engine", lambda: fit_sem(MODEL, good(), engine="lisrel"), SettingError, "engine"),
     ("unknown missing", lambda: fit_sem(MODEL, good(), missing="mean"), SettingError, "not available"),
