@@ -7,10 +7,10 @@ from importlib.metadata import version
 
 import pandas as pd
 
-from causalsem.effects import EValue, Refutation, RobustnessValue
+from causalsem.pipeline.checks import checks
 from causalsem.pipeline.study import Study
 from causalsem.recommend import Scores
-from causalsem.report import Check, Findings
+from causalsem.report import Findings
 
 PACKAGES = ("causalsem", "numpy", "pandas", "scipy", "torch", "duckdb")
 TRAITS = {"en": "traits", "zh": "特征"}
@@ -32,10 +32,18 @@ def findings(study: Study, language: str = "en") -> Findings:
         truth={} if study.truth is None else {"effect": study.truth},
         overlap=study.overlap,
         balance=study.balance,
-        sensitivity=tuple(_check(value) for value in study.checks),
+        sensitivity=tuple(checks(study)),
         metrics=study.metrics,
         ranking=_ranking(study),
         policy_values=study.policy_values,
+        size={
+            "events": len(study.log),
+            "users": study.log.n_users,
+            "items": study.log.n_items,
+            "rows": len(study.table),
+            "variables": len(study.graph.nodes),
+            "resamples": study.recipe.times,
+        },
         log_facts={**dataclasses.asdict(study.log.cleaning), "events": len(study.log), "sha256": study.log.sha256},
         versions={name: version(name) for name in PACKAGES},
         code=_code(study),
@@ -49,16 +57,6 @@ def _titled_tiers(study: Study, traits: str) -> dict[str, tuple[str, ...]]:
         crowd = len(tier) > 2 and all(study.table.roles.get(name) == "trait" for name in tier)
         titles[traits if crowd and traits not in titles else " · ".join(tier[:3]) or f"tier {k + 1}"] = tuple(tier)
     return titles
-
-
-def _check(value: EValue | RobustnessValue | Refutation) -> Check:
-    if isinstance(value, Refutation):
-        seen = f"{value.refuted.value:.4g} ± {value.refuted.se:.2g}"
-        verdict = "as it should" if value.passed else f"but {value.expected:.4g} was expected: the method or the adjustment set is in doubt"
-        return Check(value.name, seen, value.passed, f"{value.words}; it came out at {seen}, {verdict}")
-    if isinstance(value, EValue):
-        return Check("E-value", f"{value.point:.2f}", None, str(value))
-    return Check("robustness value", f"{100 * value.point:.1f} %", None, str(value))
 
 
 def _ranking(study: Study) -> pd.DataFrame:

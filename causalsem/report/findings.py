@@ -29,12 +29,15 @@ class Check:
 
     `name` says what was tried ("E-value", "placebo treatment"), `result` the number or verdict in a few characters,
     `passed` whether the answer survived (None: a number to weigh, neither passed nor failed), `words` what it means.
+    `chinese_name` and `chinese_words` are shown on the Chinese page; without them it says the English ones.
     """
 
     name: str
     result: str
     passed: bool | None = None
     words: str = ""
+    chinese_name: str = ""
+    chinese_words: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +64,7 @@ class Findings:
         metrics: rank metrics, one row per scorer (index: its name), one column per metric.
         ranking: columns item, naive_rank, debiased_rank (1 is first), and optionally popularity (any increasing measure).
         policy_values: name of a policy → Estimate of its value; "logging" is the one in the log.
+        size: how much was looked at: events, users, items, rows, variables, resamples; shown under the title.
         log_facts: facts about the rows read, dropped and repaired, by name.
         versions: package → version.
         code: Python or shell text that repeats the study.
@@ -86,6 +90,7 @@ class Findings:
     metrics: pd.DataFrame | None = None
     ranking: pd.DataFrame | None = None
     policy_values: Mapping[str, Estimate] = field(default_factory=dict)
+    size: Mapping[str, int] = field(default_factory=dict)
     log_facts: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     code: str = ""
@@ -93,7 +98,7 @@ class Findings:
     made: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("settings", "estimates", "truth", "policy_values", "log_facts", "versions"):
+        for name in ("settings", "estimates", "truth", "policy_values", "size", "log_facts", "versions"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         object.__setattr__(self, "sensitivity", tuple(self.sensitivity))
         object.__setattr__(self, "assumptions", tuple(self.assumptions))

@@ -46,11 +46,12 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class NodeBox:
-    """A node: its name, the lines its box shows, the box."""
+    """A node: its name, the lines its box shows, the box; `note` is a smaller last line."""
 
     name: str
     lines: tuple[str, ...]
     box: Box
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +90,21 @@ class Layout:
     crossings: int
 
 
-def layout(graph: CausalGraph, *, tiers: Tiers | None = None, labels: Sequence[str] | None = None, seed: int = 0) -> Layout:
+def layout(
+    graph: CausalGraph,
+    *,
+    tiers: Tiers | None = None,
+    labels: Sequence[str] | None = None,
+    notes: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> Layout:
     """Return where to draw a graph: a column per tier, then per longest path inside the tier; the same input, the same bytes.
 
     `tiers` lists variables, earliest first; a mapping gives each tier a title. Nodes in no tier join their parents'.
-    `labels` holds the text beside each edge, in the order of `graph.edges`. The method is layered drawing (Sugiyama,
-    Tagawa & Toda 1981) with sifting and isotonic heights; no arrow meets a node that is not its own, no label a label.
-    Raises UnknownNameError for a tier's misspelt variable and KnowledgeError for one in two tiers.
+    `labels` holds the text beside each edge, in the order of `graph.edges`, `notes` a last line for some nodes. The
+    method is layered drawing (Sugiyama, Tagawa & Toda 1981) with sifting and isotonic heights; no arrow meets a node
+    that is not its own, no label a label. Raises UnknownNameError for a tier's misspelt variable and KnowledgeError
+    for one in two tiers.
     """
     if not graph.nodes:
         return Layout(2 * MARGIN, 2 * MARGIN, (), (), (), 0)
@@ -109,7 +118,8 @@ def layout(graph: CausalGraph, *, tiers: Tiers | None = None, labels: Sequence[s
     else:
         layered = layers.with_dummies(layers.column_numbers(before, groups), ends)
         columns, crossings = layers.ordered(layered, seed=seed, kicks=layers.kicks_for(len(layered.column)))
-    return _drawn(graph, edges, texts, layered, columns, crossings, titles, [[layered.column[n] for n in g] for g in groups])
+    told = [(notes or {}).get(name, "") for name in graph.nodes]
+    return _drawn(graph, edges, texts, told, layered, columns, crossings, titles, [[layered.column[n] for n in g] for g in groups])
 
 
 def _free_columns(before: BoolArray, ends: Sequence[tuple[int, int]], seed: int) -> tuple[layers.Chains, layers.Columns, int]:
@@ -163,6 +173,7 @@ def _drawn(
     graph: CausalGraph,
     edges: Sequence[Edge],
     texts: Sequence[str],
+    notes: Sequence[str],
     layered: layers.Chains,
     columns: layers.Columns,
     crossings: int,
@@ -171,10 +182,11 @@ def _drawn(
 ) -> Layout:
     """Return the geometry of ordered columns: sizes, heights, widths, routes, labels, bands."""
     lines = [name_lines(name, NODE_SIZE, WIDEST_NAME) for name in graph.nodes]
-    half_height = _half_heights(lines, layered)
+    all_lines = [(*shown, note) if note else shown for shown, note in zip(lines, notes, strict=True)]
+    half_height = _half_heights(all_lines, layered)
     gap = np.where(np.arange(len(half_height)) < layered.real, NODE_GAP, LINE_GAP)
     y = layers.heights(columns, layered.links(), half_height, gap, layered.real)
-    widths = _column_widths(lines, layered, columns)
+    widths = _column_widths(all_lines, layered, columns)
     x = _column_middles(widths, _gutters(columns, layered, y, texts), [min(c) for c in tier_columns])
     top = MARGIN + (TITLE_ROOM if any(titles) else 0.0)
     y = _set_down(y, half_height, top + 2 * BAND_PAD, float(x.max(initial=0.0)))
@@ -194,7 +206,7 @@ def _drawn(
     return Layout(
         width=round(space.width, 1),
         height=round(bottom + MARGIN, 1),
-        nodes=tuple(NodeBox(n, t, b) for n, t, b in zip(graph.nodes, lines, boxes, strict=True)),
+        nodes=tuple(NodeBox(*one) for one in zip(graph.nodes, lines, boxes, notes, strict=True)),
         edges=tuple(
             EdgeRoute(e[0], e[1], (e[2], e[3]), r.curve, r.tips, text, Box(*spot) if spot else None)
             for e, r, text, spot in zip(edges, routes, texts, taken, strict=True)

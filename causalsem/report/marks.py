@@ -92,7 +92,7 @@ def mirrored(up: Sequence[float], down: Sequence[float], words: str) -> Markup:
 
 def slopes(rows: Sequence[tuple[str, int, int]], words: str) -> Markup:
     """Return a slope chart: item, rank on the left, rank on the right; equal gaps, whatever the ranks."""
-    width, step, left, right = 2 * WIDTH, 22.0, 300.0, 580.0
+    width, step, left, right = 540.0, 22.0, 250.0, 500.0
     before = {item: k for k, (item, _, _) in enumerate(sorted(rows, key=lambda row: row[1]))}
     after = {item: k for k, (item, _, _) in enumerate(sorted(rows, key=lambda row: row[2]))}
     inside = []

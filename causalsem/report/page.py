@@ -135,7 +135,9 @@ def _rendered(found: Findings, say: Speaker, fonts: str, *, brief: bool) -> str:
             answer=answer(found, say),
             cards=cards(found, looks, say),
             arrows=sections.arrows(found, looks, say),
-            sem=sections.sem(found, say),
+            size=sections.size(found, say),
+            checks=sections.checks(found, say),
+            sem=sections.sem(found, say, brief=brief),
             effects=sections.effects(found, say),
             adjustment=sections.adjustment(found, say),
             overlap=sections.overlap(found, say),
@@ -169,7 +171,11 @@ def _names_in(found: Findings) -> str:
     items = () if found.ranking is None else found.ranking["item"].astype(str)
     tiers = found.drawn_tiers
     titles = tiers if isinstance(tiers, Mapping) else ()
-    facts: Any = [*found.settings.items(), *found.log_facts.items(), *((c.name, c.words, c.result) for c in found.sensitivity)]
+    facts: Any = [
+        *found.settings.items(),
+        *found.log_facts.items(),
+        *((c.name, c.words, c.result, c.chinese_name) for c in found.sensitivity),
+    ]
     return "".join(map(str, (*found.graph.nodes, *items, *titles, found.title, found.code, facts)))
 
 

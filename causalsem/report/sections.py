@@ -14,9 +14,11 @@ from causalsem.graph import CausalGraph
 from causalsem.identify import NullEffect
 from causalsem.report import marks
 from causalsem.report.findings import Findings
-from causalsem.report.looks import NEGATIVE, PLAIN, POSITIVE, EdgeLook, LabelChoice, default_labels
+from causalsem.report.layout import layout
+from causalsem.report.looks import NEGATIVE, PLAIN, POSITIVE, EdgeLook, LabelChoice, default_labels, edge_looks
 from causalsem.report.paths import why_in
-from causalsem.report.story import difference, fit_verdict, names
+from causalsem.report.story import difference, fit_verdict, names, path_effects
+from causalsem.report.svg import svg_of
 from causalsem.report.text import number, p_text, shown_name, significant
 from causalsem.report.words import Speaker
 
@@ -25,6 +27,7 @@ MOST_PATHS = 8
 MOST_BALANCED = 14
 MOST_ITEMS = 14
 MOST_IN_MATRIX = 16
+SIZES = ("events", "users", "items", "rows", "variables", "resamples")
 Cell = Markup | str
 
 
@@ -101,8 +104,8 @@ def _origin(found: Findings, look: EdgeLook) -> tuple[str, str]:
     return "found", "" if found.graph.provenance.get("method") else "given"
 
 
-def sem(found: Findings, say: Speaker) -> dict[str, Any]:
-    """Return the path coefficients, the fit and a verdict in plain words."""
+def sem(found: Findings, say: Speaker, *, brief: bool = False) -> dict[str, Any]:
+    """Return the diagram (not on a `brief` page), the path coefficients, the fit and a verdict in plain words."""
     if found.fit is None:
         return {}
     table = found.fit.parameters
@@ -122,6 +125,7 @@ def sem(found: Findings, say: Speaker) -> dict[str, Any]:
     ]
     measures = {name: float(value) for name, value in found.fit.measures.items()}
     return {
+        "diagram": Markup() if brief else _diagram(found),
         "verdict": say("sem_" + fit_verdict(measures)),
         "status": fit_verdict(measures),
         "table": Table.of(head, rows, numbers_from=2, most=24),
@@ -130,9 +134,32 @@ def sem(found: Findings, say: Speaker) -> dict[str, Any]:
         "parameters": _frame_table(
             table.drop(columns=[c for c in ("label",) if c in table and not table[c].astype(str).str.len().any()]), 3
         ),
+        "n_paths": len(paths),
         "n_parameters": len(table),
         "n_measures": len(measures),
     }
+
+
+def _diagram(found: Findings) -> Markup:
+    """Return the path diagram: estimates on the arrows as they were fitted, explained shares of variance in the boxes."""
+    fit = found.fit
+    if fit is None or len(fit.graph.nodes) > MOST_IN_MATRIX:
+        return Markup()
+    rows = fit.parameters.itertuples(index=False)
+    told = {(row.lhs, row.op, row.rhs): significant(row.est, 2) for row in rows}
+    labels = [
+        told.get((b, "~", a)) or told.get((a, "=~", b)) or told.get((a, "~~", b)) or told.get((b, "~~", a), "")
+        for a, b, *_ in fit.graph.edges
+    ]
+    notes = {name: f"R² {number(share)}" for name, share in fit.r2.items()}
+    drawn_tiers = found.drawn_tiers or ()
+    titled = drawn_tiers.items() if isinstance(drawn_tiers, Mapping) else [(names(tier), tier) for tier in drawn_tiers]
+    known = set(fit.graph.nodes)
+    # A latent variable has no tier of its own: it joins its parents.
+    tiers = {title: kept for title, tier in titled if (kept := [name for name in tier if name in known])} or None
+    drawn = layout(fit.graph, tiers=tiers, labels=labels, notes=notes)
+    # Written by `svg_of`, which escapes every name.
+    return Markup(svg_of(drawn, edge_looks(fit.graph, fit), title=None))
 
 
 def _short_measures(measures: Mapping[str, float]) -> Iterable[str]:
@@ -152,13 +179,9 @@ def _interval(low: float, high: float) -> str:
 
 def effects(found: Findings, say: Speaker) -> dict[str, Any]:
     """Return total, direct and indirect effects of the fitted model, and the strongest paths one by one."""
-    single = len(found.query.treatments) == 1 and len(found.query.outcomes) == 1
-    if found.fit is None or not single:
+    model = path_effects(found)
+    if model is None:
         return {}
-    variables = {str(n) for column in ("lhs", "rhs") for n in found.fit.parameters[column]}
-    if not {found.query.treatment, found.query.outcome} <= variables:
-        return {}
-    model = found.fit.effects(found.query.treatment, found.query.outcome)
     paths = model.paths.assign(size=model.paths["est"].abs()).sort_values("size", ascending=False, kind="stable")
     parts = [
         (say(which), float(part), *part.interval)
@@ -182,6 +205,29 @@ def _bar_row(
 ) -> tuple[Cell, Markup, str, str]:
     label, value, low, high = row
     return label, marks.bar(scale, value, low, high, colour, truth), significant(value), _interval(low, high)
+
+
+def checks(found: Findings, say: Speaker) -> list[tuple[Markup, str, Markup, str, Markup]]:
+    """Return each attempt to prove the answer wrong: name, result, verdict, its style, plain words."""
+    verdicts = {None: "weigh", True: "passed", False: "failed"}
+    return [
+        (
+            say.both(shown_name(c.name), shown_name(c.chinese_name or c.name)),
+            c.result,
+            say(verdicts[c.passed]),
+            {None: "weigh-word", True: "good-word", False: "bad-word"}[c.passed],
+            say.both(shown_name(c.words), shown_name(c.chinese_words or c.words)) if c.words else Markup(),
+        )
+        for c in found.sensitivity
+    ]
+
+
+def size(found: Findings, say: Speaker) -> list[Markup | str]:
+    """Return what the study looked at and how, in a few words each."""
+    told: list[Markup | str] = [say(f"size_{key}", n=f"{found.size[key]:,}") for key in SIZES if key in found.size]
+    told += [f"{name} {found.versions[name]}" for name in ("causalsem",) if name in found.versions]
+    digest = found.log_facts.get("sha256")
+    return told + ([f"sha256 {str(digest)[:8]}…"] if digest else [])
 
 
 def adjustment(found: Findings, say: Speaker) -> dict[str, Any]:
@@ -316,7 +362,7 @@ def policy(found: Findings, say: Speaker) -> dict[str, Any]:
 def assumptions(found: Findings, say: Speaker) -> list[Markup]:
     """Return every assumption once: those of the study, of the adjustment set, of the answer."""
     told = [*found.assumptions, *getattr(found.adjustment, "assumptions", ()), *(found.answer.assumptions if found.answer else ())]
-    return [say.assumption(text) for text in dict.fromkeys(told)]
+    return list(dict.fromkeys(say.assumption(text) for text in told))
 
 
 def facts(values: Mapping[str, Any], say: Speaker) -> Table | None:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from causalsem.identify import NullEffect
 from causalsem.report.findings import Findings
 from causalsem.report.looks import UNSURE, EdgeLook
+from causalsem.report.paths import why_in
 from causalsem.report.text import number, significant
 from causalsem.report.words import Speaker
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from causalsem.effects import Estimate
+    from causalsem.sem import Effects
 
 Status = Literal["good", "warn", "bad", "none"]
 TOP = 10  # how deep "the top of the ranking" goes
@@ -47,12 +49,46 @@ def answer(found: Findings, say: Speaker) -> Markup:
     low, high = estimate.interval
     key = "positive_answer" if low > 0 else "negative_answer" if high < 0 else "open_answer"
     words = say(key, value=significant(estimate.value), low=significant(low), high=significant(high), **asked)
-    return words + _against_naive(found, estimate, say) + _against_truth(found, estimate, say)
+    told = _against_naive(found, estimate, say) + _because(found, say) + _against_truth(found, estimate, say)
+    return words + _by_way_of(found, say) + told
 
 
 def _is_null(found: Findings) -> bool:
     """Tell whether the graph itself says that there is no effect."""
     return isinstance(found.adjustment, NullEffect)
+
+
+def _by_way_of(found: Findings, say: Speaker) -> Markup:
+    """Return the share of the linear effect that goes through other variables, and the strongest such path."""
+    effects = path_effects(found)
+    if effects is None or not effects.total.value or not len(effects.paths):
+        return Markup()
+    share = effects.indirect.value / effects.total.value
+    through = effects.paths[effects.paths["path"].str.count(" -> ") > 1]
+    if not 0.05 <= share <= 1.0 or through.empty:
+        return Markup()
+    strongest = str(through.loc[through["est"].abs().idxmax(), "path"]).split(" -> ")[1:-1]
+    return say("by_way_of", percent=f"{100 * share:.0f}", steps=" → ".join(strongest))
+
+
+def path_effects(found: Findings) -> Effects | None:
+    """Return the effects along the paths of the fitted model, or None where the question or the model has no such paths."""
+    if found.fit is None or len(found.query.treatments) > 1 or len(found.query.outcomes) > 1:
+        return None
+    variables = {str(name) for column in ("lhs", "rhs") for name in found.fit.parameters[column]}
+    if not {found.query.treatment, found.query.outcome} <= variables:
+        return None
+    return found.fit.effects(found.query.treatment, found.query.outcome)
+
+
+def _because(found: Findings, say: Speaker) -> Markup:
+    """Return the adjusted variables that the graph ties to treatment and outcome both."""
+    if "naive" not in found.estimates or found.estimates["naive"] is found.answer:
+        return Markup()
+    adjusted = [name for name in getattr(found.adjustment, "variables", ()) if name in found.graph.nodes]
+    reasons = {name: why_in(found.graph, name, found.query.treatments, found.query.outcomes).key for name in adjusted}
+    common = [name for name, key in reasons.items() if key == "why_common"]
+    return say("because", names=names(common)) if common else Markup()
 
 
 def _against_naive(found: Findings, estimate: Estimate, say: Speaker) -> Markup:

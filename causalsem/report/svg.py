@@ -135,13 +135,8 @@ def _handles(position: int, look: EdgeLook, number: dict[str, int]) -> dict[str,
         "data_e": position,
         "data_a": number[look.source],
         "data_b": number[look.target],
-        "data_kind": "arrow" if look.marks == (Mark.TAIL, Mark.ARROW) else "other",
-        "data_conf": None if look.confidence is None else round(look.confidence, 3),
-        "data_coefficient": look.text("coefficient"),
-        "data_p": look.text("p"),
-        "data_confidence": look.text("confidence"),
-        "tabindex": 0,
-        "role": "button",
+        "data_open": None if look.marks == (Mark.TAIL, Mark.ARROW) else 1,
+        **{f"data_{choice}": look.text(choice) or None for choice in ("coefficient", "p", "confidence")},
     }
 
 
@@ -175,10 +170,12 @@ def head_points(tip: Point, end: Point, width: float) -> tuple[Point, Point, Poi
 def _node(node: NodeBox, number: int | None) -> str:
     box = node.box
     x, y = box.centre
-    first = y + 4.9 - 8.0 * (len(node.lines) - 1)
+    first = y + 4.9 - 8.0 * (len(node.lines) - 1 + bool(node.note))
     parts = [tag("title", text_of(node.name))]
     parts.append(tag("rect", x=box.x, y=box.y, width=box.width, height=box.height, rx=6, fill="#fff", stroke=INK, stroke_width=1.3))
     parts += [_text(round(x, 1), round(first + 16.0 * k, 1), line, NODE_SIZE) for k, line in enumerate(node.lines)]
+    if node.note:
+        parts.append(_text(round(x, 1), round(first + 16.0 * len(node.lines), 1), node.note, LABEL_SIZE, fill=SOFT))
     if number is None:
         return tag("g", *parts)
-    return tag("g", *parts, class_="node", data_n=number, tabindex=0, role="button")
+    return tag("g", *parts, class_="node", data_n=number)

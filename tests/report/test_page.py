@@ -17,7 +17,7 @@ from causalsem.effects.estimate import Estimate
 from causalsem.errors import DataError, FileError, SettingError, UnknownNameError
 from causalsem.graph import CausalGraph
 from causalsem.identify import NullEffect, Query
-from causalsem.report import Findings, explore, graph_html, page, report_html, write_report
+from causalsem.report import Findings, explore, graph_html, page, report_html, sections, write_report
 from causalsem.report.text import shown_name
 from causalsem.report.words import table
 
@@ -77,6 +77,21 @@ def test_six_cards_tell_effect_stability_fit_overlap_checks_and_policy(english):
     assert values[1].startswith("10 of 11")
     assert "good" in values[2]
     assert values[4] == "E = 1.72"
+
+
+def test_the_answer_says_by_which_way_and_what_adjusting_takes_out(english, make_findings):
+    answer = " ".join(html.fromstring(english).find_class("answer")[0].text_content().split())
+    effects = make_findings().fit.effects("exposure", "buy")
+    assert f"{100 * effects.indirect.value / effects.total.value:.0f} % of it is indirect, most by way of browse → cart." in answer
+    assert "The graph ties activity, age to both" in answer
+
+
+def test_the_model_is_drawn_with_its_estimates_and_explained_variance(english, make_findings):
+    drawn = html.fromstring(english).get_element_by_id("sem").xpath('.//*[name()="svg"]')[0]
+    told = set(drawn.xpath('.//*[name()="text"]/text()'))
+    fit = make_findings().fit
+    assert {f"R² {share:.2f}" for share in fit.r2.values()} <= told
+    assert {"traits", "exposure", "browse", "cart", "buy"} <= told
 
 
 def test_forced_and_found_arrows_are_told_apart(english):
@@ -240,7 +255,7 @@ def test_both_languages_fill_the_same_places():
 def test_every_word_of_the_table_is_said_somewhere():
     folder = Path(page.__file__).parent
     sources = "".join(f.read_text(encoding="utf-8") for f in [*folder.glob("*.py"), *folder.glob("templates/*")])
-    verdicts = {"sem_good", "sem_acceptable", "sem_poor", "sem_saturated"}
+    verdicts = {"sem_good", "sem_acceptable", "sem_poor", "sem_saturated", *(f"size_{key}" for key in sections.SIZES)}
     assert [key for key in table()["words"] if key not in verdicts and not re.search(rf"[\"'.]{key}\b", sources)] == []
 
 

@@ -12,8 +12,8 @@
   root.classList.add("js");
 
   const filter = () => {
-    const least = one("#least").value / 100;
-    const gone = e => "conf" in e.dataset && +e.dataset.conf < least;
+    const least = +one("#least").value;
+    const gone = e => "confidence" in e.dataset && parseFloat(e.dataset.confidence) < least;
     edges.forEach(e => e.classList.toggle("off", gone(e)));
     cells.forEach(c => c.classList.toggle("off", gone(edge(c.dataset.e))));
     one("#least-shown").textContent = one("#least").value + " %";
@@ -21,7 +21,7 @@
   };
   const relabel = () => edges.forEach(e => {
     const text = e.querySelector("text");
-    if (text) text.textContent = e.dataset[one("#labels").value];
+    if (text) text.textContent = e.dataset[one("#labels").value] || "";
     const back = e.querySelector(".back");
     if (back) back.classList.toggle("off", !text.textContent);
     cells.filter(c => c.dataset.e === e.dataset.e).forEach(c => {
@@ -47,7 +47,7 @@
     info.replaceChildren(title);
     if (!x.classList.contains("node")) return edges.forEach(e => e.classList.toggle("dim", e !== x));
     const k = x.dataset.n, mine = edges.filter(e => e.dataset.a === k || e.dataset.b === k);
-    const arrow = e => e.dataset.kind === "arrow", other = e => name(e.dataset.a === k ? e.dataset.b : e.dataset.a);
+    const arrow = e => !e.dataset.open, other = e => name(e.dataset.a === k ? e.dataset.b : e.dataset.a);
     edges.forEach(e => e.classList.toggle("dim", !mine.includes(e)));
     info.append(line("causes", mine.filter(e => arrow(e) && e.dataset.b === k).map(other)),
                 line("results", mine.filter(e => arrow(e) && e.dataset.a === k).map(other)));
@@ -92,6 +92,8 @@
   });
   cells.forEach(c => c.addEventListener("click", () => choose(edge(c.dataset.e))));
   [...edges, ...nodes].forEach(x => {
+    x.setAttribute("tabindex", 0);
+    x.setAttribute("role", "button");
     x.addEventListener("click", () => choose(x));
     x.addEventListener("keydown", e => { if (e.key === "Enter" || e.key === " ") { e.preventDefault(); choose(x); } });
   });
