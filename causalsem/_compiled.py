@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import cache
@@ -21,17 +23,32 @@ def compiled(function: F) -> F:
 
     The first use imports numba, so only modules that load on first use may ask for it.
     """
-    if _plain.get():
+    return _translated(function, False)
+
+
+def compiled_sums(function: F) -> F:
+    """Return the function as `compiled` does, its sums and products in any order, so that several terms are taken at once.
+
+    Finite numbers only.
+    """
+    return _translated(function, {"reassoc", "contract", "arcp", "nsz", "nnan", "ninf"})
+
+
+def translating() -> bool:
+    """Tell whether what `compiled` returns now is machine code, for those few functions that plain Python would word otherwise."""
+    return COMPILED and not _plain.get()
+
+
+def _translated(function: F, fastmath: bool | set[str]) -> F:
+    if not translating():
         return function
+    from numba import njit
+
     try:
-        from numba import njit
-    except ImportError:
-        return function
-    try:
-        fast: F = njit(cache=True, nogil=True)(function)
+        fast: F = njit(cache=True, nogil=True, fastmath=fastmath)(function)
     except RuntimeError:
         # Nowhere to keep it: translated anew in every process.
-        fast = njit(nogil=True)(function)
+        fast = njit(nogil=True, fastmath=fastmath)(function)
     return fast
 
 
@@ -48,3 +65,8 @@ def plain(name: str) -> ModuleType:
     finally:
         _plain.reset(token)
     return module
+
+
+def machine_or_plain(name: str, worth: bool) -> ModuleType:
+    """Return a module of compiled functions: as machine code if the work is `worth` loading it or it is loaded already, else plain."""
+    return importlib.import_module(name) if worth or name in sys.modules else plain(name)

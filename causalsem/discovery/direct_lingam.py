@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from causalsem._compiled import machine_or_plain
 from causalsem._values import BoolArray, FloatArray
 from causalsem.discovery.found import Found, Rules
 from causalsem.discovery.order import precedence
@@ -16,10 +17,11 @@ from causalsem.discovery.scores import GaussianBIC, check_penalty
 from causalsem.discovery.stack import Stack
 from causalsem.graph.causal_graph import ARROW, TAIL
 
-# Constants of the maximum-entropy approximation (Hyvärinen 1998).
-K1, K2, GAMMA = 79.047, 7.4129, 0.37457
-# Pairs looked at before asking again which variable depends least.
-FEW = 8
+# What a pair with correlation c adds to a sum, about, as a multiple of c².
+GUESS = 0.01
+KERNELS = "causalsem.discovery.lingam_kernels"
+# Beyond this many squared variables × rows, loading machine code pays.
+WORTH = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,7 @@ def dag_of_order(rows: FloatArray, order: Sequence[int], penalty_discount: float
     """Return the DAG of a causal order: parents by the Gaussian BIC, whose least squares need no Gaussian noise."""
     R = np.corrcoef(rows, rowvar=False).reshape(1, len(order), -1)
     score = GaussianBIC(Stack(R, len(rows)), 0, penalty_discount)
-    to = OrderSearch(score, rules).parents_of(np.asarray(order, dtype=np.int64)).parents.T
+    to = OrderSearch(score, rules, passes=0.25).parents_of(np.asarray(order, dtype=np.int64)).parents.T
     marks = np.where(to, ARROW, np.where(to.T, TAIL, 0)).astype(np.int8)
     return Found(marks, "DAG", (), (("order", [int(k) for k in order]),))
 
@@ -64,13 +66,14 @@ def causal_order(rows: FloatArray, before: BoolArray) -> list[int]:
     X = np.ascontiguousarray((rows - rows.mean(axis=0)).T)
     X /= X.std(axis=1, keepdims=True)
     C = X @ X.T / X.shape[1]
-    left = np.arange(len(X))
+    kernels = machine_or_plain(KERNELS, X.size * len(X) > WORTH)
+    left, guess = np.arange(len(X)), 0
+    # What a pair may add to the sum of the first: what it added in the step before, at first a guess.
+    expected = GUESS * C**2
     order: list[int] = []
-    guess = 0
     while len(left) > 1:
         free = np.asarray(~before[np.ix_(left, left)].any(axis=0))
-        sums = _dependence(X, C, free, guess)
-        at = int(np.argmin(np.where(free, sums, np.inf)))
+        at, sums = kernels.least_dependent(X, C, free, expected, guess if free[guess] else int(np.argmax(free)))
         order.append(int(left[at]))
         rest = np.delete(np.arange(len(left)), at)
         # Every other variable becomes its residual on the one just found, standardised.
@@ -78,43 +81,5 @@ def causal_order(rows: FloatArray, before: BoolArray) -> list[int]:
         s = np.sqrt(1 - c**2)
         X = (X[rest] - c[:, None] * X[at]) / s[:, None]
         C = (C[np.ix_(rest, rest)] - np.outer(c, c)) / np.outer(s, s)
-        left = left[rest]
-        guess = int(np.argmin(sums[rest]))
+        left, expected, guess = left[rest], expected[np.ix_(rest, rest)], int(np.argmin(sums[rest]))
     return [*order, *(int(k) for k in left)]
-
-
-def _dependence(X: FloatArray, C: FloatArray, free: BoolArray, guess: int) -> FloatArray:
-    """Return lower bounds (k,) of each variable's dependence on its residuals, exact for the least one that is free.
-
-    X (k, n) is standardised, C (k, k) its correlation.
-    """
-    k = len(X)
-    own = entropy(X)
-    sums = np.zeros(k)
-    met = np.eye(k, dtype=bool)
-    at = guess if free[guess] else int(np.argmax(free))
-    while not met[at].all():
-        # The strongest correlations first: they rule out a variable that is no root most quickly.
-        others = np.flatnonzero(~met[at])
-        others = others[np.argsort(-np.abs(C[others, at]))[:FEW]]
-        c = C[others, at][:, None]
-        s = np.sqrt(1 - c**2)
-        forward = entropy((X[others] - c * X[at]) / s)
-        backward = entropy((X[at] - c * X[others]) / s)
-        # The information that `at` and its residual share, less what the reverse regression leaves.
-        d = (own[others] + backward) - (own[at] + forward)
-        sums[at] += (np.minimum(0, d) ** 2).sum()
-        sums[others] += np.minimum(0, -d) ** 2
-        met[at, others] = met[others, at] = True
-        at = int(np.argmin(np.where(free, sums, np.inf)))
-    return sums
-
-
-def entropy(u: FloatArray) -> FloatArray:
-    """Return the maximum-entropy approximation of the entropy of each standardised row of u (k, n) (Hyvärinen 1998)."""
-    size = np.abs(u)
-    # log cosh u = |u| + log(1 + exp(−2|u|)) − log 2; products of up to 512 terms below 2 replace as many logarithms.
-    product = np.multiply.reduceat(1 + np.exp(-2 * size), np.arange(0, u.shape[1], 512), axis=1)
-    log_cosh = (size.sum(axis=1) + np.log(product).sum(axis=1)) / u.shape[1] - np.log(2)
-    odd = (u * np.exp(-(u**2) / 2)).mean(axis=1)
-    return np.asarray((1 + np.log(2 * np.pi)) / 2 - K1 * (log_cosh - GAMMA) ** 2 - K2 * odd**2)

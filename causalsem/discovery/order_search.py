@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from dataclasses import dataclass
-from types import ModuleType
 
 import numpy as np
 
-from causalsem._compiled import plain
+from causalsem._compiled import machine_or_plain
 from causalsem._values import BoolArray, FloatArray, IntArray
 from causalsem.discovery.budget import out_of_time
 from causalsem.discovery.found import Rules
@@ -20,13 +17,6 @@ from causalsem.graph.pdag import to_masks
 KERNELS = "causalsem.discovery.order_kernels"
 # Below about this many moves, plain Python is done before machine code is loaded.
 FEW_MOVES = 2500
-
-
-def kernels(moves: int) -> ModuleType:
-    """Return the kernels as machine code, or as plain Python when there are only a few moves to try; the numbers are the same."""
-    if moves < FEW_MOVES and KERNELS not in sys.modules:
-        return plain(KERNELS)
-    return importlib.import_module(KERNELS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,10 +37,10 @@ class Ordered:
 class OrderSearch:
     """The orders of one data set's variables, by a score and within the rules."""
 
-    def __init__(self, score: GaussianBIC, rules: Rules, moves: int = 1) -> None:
+    def __init__(self, score: GaussianBIC, rules: Rules, passes: float = 1.0) -> None:
         """Take about how many passes over all pairs of places are to come."""
         p = score.p
-        self.kernels = kernels(moves * p * p)
+        self.kernels = machine_or_plain(KERNELS, passes * p * p >= FEW_MOVES)
         self.R = np.ascontiguousarray(score.R)
         self.n, self.noise = score.n, 2 * score.noise / score.n
         self.loss_of_none = float(np.log(_determinants(own_blocks(self.R, p))).sum())
