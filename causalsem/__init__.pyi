@@ -37,6 +37,7 @@ from causalsem.effects import estimate_effect as estimate_effect
 from causalsem.effects import naive_effect as naive_effect
 from causalsem.effects import overlap as overlap
 from causalsem.effects import placebo_treatment as placebo_treatment
+from causalsem.effects import predict_effects as predict_effects
 from causalsem.effects import random_common_cause as random_common_cause
 from causalsem.effects import robustness_value as robustness_value
 from causalsem.graph import CausalGraph as CausalGraph

@@ -21,6 +21,7 @@ from causalsem.effects.sensitivity import (
     robustness_value,
     subset,
 )
+from causalsem.effects.units import predict_effects
 
 __all__ = [
     "AIPW",
@@ -45,6 +46,7 @@ __all__ = [
     "negative_control",
     "overlap",
     "placebo_treatment",
+    "predict_effects",
     "random_common_cause",
     "robustness_value",
     "subset",

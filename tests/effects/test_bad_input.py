@@ -83,9 +83,20 @@ def test_the_spine_runs_from_a_graph(binary_world):
     assert set(adjust.assumptions) <= set(estimate.assumptions)
 
 
-def test_a_network_without_width_is_refused():
-    with pytest.raises(SettingError, match="1 or more"):
-        CausalNet(width=0)
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"width": 0}, "1 or more"),
+        ({"members": 1}, "at least 2"),
+        ({"priors": ()}, "standard deviations above 0"),
+        ({"links": ("log",)}, "'identity', 'exponential'"),
+        ({"balance": -1.0}, "weights of 0 or more"),
+        ({"distance": "far"}, "unknown distance 'far'"),
+    ],
+)
+def test_networks_that_cannot_be_are_refused(settings, words):
+    with pytest.raises(SettingError, match=words):
+        CausalNet(**settings)
 
 
 def test_clip_out_of_range_is_refused(binary_world, given):

@@ -17,7 +17,7 @@ def quick(name):
     if name == "CausalForest" and importlib.util.find_spec("econml") is None:
         pytest.skip("needs econml: pip install 'causalsem[cate]'")
     method = METHODS[name]()
-    small = {"steps": 150, "trees": 100}
+    small = {"steps": 120, "trees": 100, "members": 2, "priors": (0.25,)}
     return dataclasses.replace(method, **{field: value for field, value in small.items() if hasattr(method, field)})
 
 

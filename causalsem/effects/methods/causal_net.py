@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
+from causalsem._values import FloatArray, IntArray
 from causalsem.effects.methods.aipw import check_arms, clipped, doubly_robust
 from causalsem.effects.nuisance import is_binary
 from causalsem.effects.problem import Fitted, Problem, need_binary, need_single
-from causalsem.effects.regressions import with_intercept
-from causalsem.errors import SettingError
+from causalsem.errors import SettingError, shown
+
+Link = Literal["identity", "exponential"]
+Distance = Literal["mmd", "wasserstein"]
 
 
 @dataclass(frozen=True)
 class CausalNet:
     """Shared layers, an outcome head per arm, a propensity head (TARNet: Shalit et al. 2017; DragonNet: Shi et al. 2019).
 
-    `targeted` weighs Shi et al.'s targeted regularisation, `balance` the linear MMD between the arms' representations
-    (counterfactual regression, Shalit et al. 2017). One network per fold, all folds trained at once; the average effect
-    is doubly robust with the networks' out-of-fold predictions. Every fifth training row is held out to pick the step.
+    The representation is `linear` linear and `width` curved units (`depth` ELU layers); a head adds to a linear read-out,
+    for the link "exponential", the difference of two exponentials, so that effects may multiply as well as add. Errors are
+    normal with a variance of each arm's own. Every prior (standard deviation of the shared weights) meets every link; each
+    such candidate is trained on `members` parts of the rows, stopped on the rest, and weighs by its likelihood there
+    (factual outcomes alone). `propensity` weighs the treatment's likelihood, `targeted` Shi et al.'s targeted
+    regularisation, `balance` the `distance` between the arms' representations (counterfactual regression). Networks of all
+    members, candidates and cross-fitting folds are one batch; the average effect is doubly robust with their predictions.
     """
 
-    width: int = 64
+    width: int = 16
     depth: int = 2
-    head_width: int = 32
-    steps: int = 1500
-    batch: int = 256
-    learning_rate: float = 3e-3
-    weight_decay: float = 1e-3
-    targeted: float = 1.0
+    linear: int = 8
+    priors: tuple[float, ...] = (0.25, 0.06)
+    links: tuple[Link, ...] = ("identity", "exponential")
+    members: int = 4
+    steps: int = 300
+    batch: int = 1024
+    learning_rate: float = 0.02
+    propensity: float = 1.0
+    targeted: float = 0.0
     balance: float = 0.0
+    distance: Distance = "mmd"
     clip: float | None = None
 
     takes: ClassVar[str] = "rows"
@@ -39,23 +51,32 @@ class CausalNet:
     assumes: ClassVar[tuple[str, ...]] = ("overlap: every kind of row could have been treated and untreated",)
 
     def __post_init__(self) -> None:
-        if min(self.width, self.depth, self.head_width, self.steps, self.batch) < 1:
-            raise SettingError("width, depth, head_width, steps and batch must be 1 or more")
+        if min(self.width, self.depth, self.linear, self.steps, self.batch) < 1:
+            raise SettingError("width, depth, linear, steps and batch must be 1 or more")
+        if self.members < 2:
+            raise SettingError(f"members is {self.members}; use at least 2, each leaves out a part of the rows to be stopped on")
+        if not self.priors or min(self.priors) <= 0:
+            raise SettingError(f"priors are standard deviations above 0, not {self.priors}")
+        if not self.links or set(self.links) - set(get_args(Link)):
+            raise SettingError(f"links are {self.links}; use some of {shown(get_args(Link))}")
+        if min(self.propensity, self.targeted, self.balance) < 0:
+            raise SettingError("propensity, targeted and balance are weights of 0 or more")
+        if self.distance not in get_args(Distance):
+            raise SettingError(f"unknown distance {self.distance!r}; use one of {shown(get_args(Distance))}")
 
     def fit(self, problem: Problem) -> Fitted:
         """Return the average effect, its influence function and the effect of each row."""
-        from causalsem.effects.methods.net_training import train_folds
+        from causalsem.effects.methods.net_training import Task, train_tasks
 
         need_single(problem, "CausalNet")
         need_binary(problem, "CausalNet")
         check_arms(problem)
-        classes = is_binary(problem.Y)
-        centre, scale = (0.0, 1.0) if classes else (float(problem.Y.mean()), float(problem.Y.std()))
-        X = with_intercept(problem.Z)[:, 1:]
-        y = (problem.Y - centre) / scale
-        raw, mu0, mu1 = train_folds(X, problem.T[:, 0], y, problem.folds, self, classes=classes, seed=problem.seed)
+        own = [np.flatnonzero(problem.folds == fold) for fold in np.unique(problem.folds)]
+        tasks = [Task(*_arrays(problem, np.setdiff1d(np.arange(problem.n), rows)), problem.Z[rows]) for rows in own]
+        raw, mu0, mu1 = (np.empty(problem.n) for _ in range(3))
+        for rows, found in zip(own, train_tasks(tasks, self, classes=is_binary(problem.Y), seed=problem.seed), strict=True):
+            raw[rows], mu0[rows], mu1[rows] = found.propensity, found.untreated, found.treated
         e, bound, moved = clipped(raw, self.clip)
-        mu0, mu1 = centre + scale * mu0, centre + scale * mu1
         value, psi, baseline = doubly_robust(problem.Y, problem.treated, problem.untreated, e, 1 - e, mu1, mu0)
         notes = (f"{moved:,} of {problem.n:,} propensities moved to within [{bound:.2g}, {1 - bound:.2g}]",) if moved else ()
         weights = np.where(problem.treated, 1 / e, 1 / (1 - e))
@@ -63,3 +84,22 @@ class CausalNet:
             value, psi, notes=notes, propensity=raw, weights=weights, unit_effects=mu1 - mu0,
             diagnostics={"mean_untreated": baseline}, cross_fitted=True,
         )  # fmt: skip
+
+    def effects_at(self, problem: Problem, Z: FloatArray) -> FloatArray:
+        """Return the effects (m,) at new rows Z (m, k), learnt from all rows of the problem."""
+        return self.effects_of_many([problem], [Z])[0]
+
+    def effects_of_many(self, problems: Sequence[Problem], Z: Sequence[FloatArray]) -> list[FloatArray]:
+        """Return for each problem the effects at its own new rows; the networks of all problems are trained as one batch."""
+        from causalsem.effects.methods.net_training import Task, train_tasks
+
+        for problem in problems:
+            need_single(problem, "CausalNet")
+            need_binary(problem, "CausalNet")
+        tasks = [Task(*_arrays(problem, np.arange(problem.n)), new) for problem, new in zip(problems, Z, strict=True)]
+        classes = all(is_binary(problem.Y) for problem in problems)
+        return [found.treated - found.untreated for found in train_tasks(tasks, self, classes=classes, seed=problems[0].seed)]
+
+
+def _arrays(problem: Problem, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    return problem.Z[rows], problem.T[rows, 0], problem.Y[rows]

@@ -1,154 +1,223 @@
-"""The network of CausalNet and its one training loop; networks of all folds are trained as one batch."""
+"""CausalNet's one training loop; the networks of all tasks, candidates and members are trained as one batch."""
 
 from __future__ import annotations
 
 import math
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from causalsem._values import FloatArray, IntArray
+from causalsem.effects.methods.net_layers import ManyCausalNets, Outputs, linear_mmd, wasserstein
+from causalsem.effects.nuisance import make_folds
 from causalsem.errors import TrainingError
 
 if TYPE_CHECKING:
     from causalsem.effects.methods.causal_net import CausalNet
 
-CHECK_EVERY = 50
-ROWS_AT_ONCE = 65_536
+CHECK_EVERY = 20
+WARM_UP = 20
+MOST_HELD = 4096
+# Networks × rows of one forward pass; more tasks than that are trained one group after another, with the same result.
+ROWS_AT_ONCE = 400_000
+ROWS_FOR_TRANSPORT = 128
+SMALLEST_ERROR = 1e-5  # of the outcome's variance
 
 
-class ManyLinear(nn.Module):
-    """K linear layers side by side: (K, rows, inputs) → (K, rows, outputs)."""
+class Task(NamedTuple):
+    """One training set X (n, d), T and Y (n,), and the rows to predict at (m, d)."""
 
-    def __init__(self, K: int, inputs: int, outputs: int, generator: torch.Generator) -> None:
-        super().__init__()
-        bound = 1 / math.sqrt(max(inputs, 1))
-        # The same start in every fold, so that folds differ by their rows alone.
-        start = (2 * torch.rand(inputs, outputs, generator=generator) - 1) * bound
-        self.weight = nn.Parameter(start.repeat(K, 1, 1))
-        self.bias = nn.Parameter(torch.zeros(K, 1, outputs))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x · weight + bias, fold by fold."""
-        return torch.baddbmm(self.bias, x, self.weight)
+    X: FloatArray
+    T: FloatArray
+    Y: FloatArray
+    new: FloatArray
 
 
-class ManyCausalNets(nn.Module):
-    """K networks: shared layers φ, heads for the outcome of each arm, a linear head for the log-odds of treatment."""
+class Answer(NamedTuple):
+    """P(treated) and the outcome's mean without and with treatment at a task's new rows, each (m,)."""
 
-    def __init__(self, K: int, inputs: int, settings: CausalNet, generator: torch.Generator) -> None:
-        super().__init__()
-        sizes = [inputs, *[settings.width] * settings.depth]
-        self.shared = nn.ModuleList([ManyLinear(K, a, b, generator) for a, b in pairwise(sizes)])
-        self.arms = nn.ModuleList([ManyLinear(K, settings.width, settings.head_width, generator) for _ in range(2)])
-        self.last = nn.ModuleList([ManyLinear(K, settings.head_width, 1, generator) for _ in range(2)])
-        self.treatment = ManyLinear(K, settings.width, 1, generator)
-        self.epsilon = nn.Parameter(torch.zeros(K, 1))
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return log-odds of treatment, the untreated and the treated outcome, each (K, rows), and φ (K, rows, width)."""
-        phi = x
-        for layer in self.shared:
-            phi = nn.functional.elu(layer(phi))
-        zero, one = (last(nn.functional.elu(arm(phi)))[..., 0] for arm, last in zip(self.arms, self.last, strict=True))
-        return self.treatment(phi)[..., 0], zero, one, phi
+    propensity: FloatArray
+    untreated: FloatArray
+    treated: FloatArray
 
 
-def train_folds(
-    X: FloatArray, T: FloatArray, y: FloatArray, folds: IntArray, settings: CausalNet, *, classes: bool, seed: int
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return out-of-fold propensities and outcome means of both arms, each (n,)."""
-    K = int(folds.max()) + 1
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Rows per network: x (K, rows, d), t, y and weights w (K, rows); w is 0 where a task has fewer rows than others."""
+
+    x: Tensor
+    t: Tensor
+    y: Tensor
+    w: Tensor
+
+    def columns(self, index: Tensor) -> Batch:
+        """Return some rows of every network: index (K, rows)."""
+        k = torch.arange(len(index))[:, None]
+        return Batch(self.x[k, index], self.t[k, index], self.y[k, index], self.w[k, index])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scale:
+    """The units a task is trained in: columns standardised, outcomes standardised within arms unless they are classes."""
+
+    middle: FloatArray
+    spread: FloatArray
+    centre: FloatArray
+    width: FloatArray
+
+    @classmethod
+    def of(cls, task: Task, classes: bool) -> Scale:
+        """Return the units of a task."""
+        spread = task.X.std(axis=0)
+        arms = [task.Y[arm == task.T] for arm in (0, 1)]
+        centre = np.zeros(2) if classes else np.array([y.mean() for y in arms])
+        width = np.ones(2) if classes else np.array([max(float(y.std()), 1e-12 * max(1.0, float(np.abs(y).max()))) for y in arms])
+        return cls(task.X.mean(axis=0), np.where(spread > 0, spread, np.inf), centre, width)
+
+    def x(self, X: FloatArray) -> FloatArray:
+        """Return standardised columns, constant ones zero."""
+        return np.asarray((X - self.middle) / self.spread)
+
+    def y(self, task: Task) -> FloatArray:
+        """Return the outcomes in units of their arms."""
+        arm = task.T.astype(np.int64)
+        return np.asarray((task.Y - self.centre[arm]) / self.width[arm])
+
+
+def train_tasks(tasks: Sequence[Task], settings: CausalNet, *, classes: bool, seed: int) -> list[Answer]:
+    """Return what networks trained on each task predict at its new rows; `classes` says that outcomes are 0 or 1."""
+    M = len(_candidates(settings, classes)) * settings.members
+    rows = min(settings.batch, max(len(task.Y) for task in tasks))
+    at_once = max(1, ROWS_AT_ONCE // (M * rows))
+    groups = [tasks[start : start + at_once] for start in range(0, len(tasks), at_once)]
+    return [answer for group in groups for answer in _train_group(group, settings, classes, seed)]
+
+
+def _candidates(settings: CausalNet, classes: bool) -> list[tuple[float, float]]:
+    """Return (prior, gate) of every candidate; a probability has its own link."""
+    gates = [0.0] if classes else [float(link == "exponential") for link in settings.links]
+    return [(prior, gate) for prior in settings.priors for gate in gates]
+
+
+def _train_group(tasks: Sequence[Task], settings: CausalNet, classes: bool, seed: int) -> list[Answer]:
+    candidates = torch.tensor(_candidates(settings, classes))
+    V, C = settings.members, len(candidates)
     generator = torch.Generator().manual_seed(seed)
-    net = ManyCausalNets(K, X.shape[1], settings, generator)
-    rng = np.random.default_rng(seed)
-    parts = [rng.permutation(np.flatnonzero(folds != k)) for k in range(K)]
-    held = [torch.as_tensor(part[: len(part) // 5]) for part in parts]
-    learn = [torch.as_tensor(part[len(part) // 5 :]) for part in parts]
-    data = [torch.tensor(array, dtype=torch.float32) for array in (X, T, y)]
-    best = _train(net, data, learn, held, settings, classes, generator)
-    net.load_state_dict(best)
-    return _predict(net, data[0], folds, classes)
+    prior, gate = candidates.repeat(len(tasks) * V, 1).T  # networks in the order task, member, candidate
+    net = ManyCausalNets(len(tasks), tasks[0].X.shape[1], gate, prior, settings, generator)
+    scales = [Scale.of(task, classes) for task in tasks]
+    folds = [make_folds(len(task.Y), V, seed, strata=task.T.astype(np.int64)) for task in tasks]
+    learn = _stacked(tasks, scales, [[np.flatnonzero(fold != v) for v in range(V)] for fold in folds], C)
+    rest = [[np.flatnonzero(fold == v)[:MOST_HELD] for v in range(V)] for fold in folds]
+    held_loss = _train(net, learn, _stacked(tasks, scales, rest, C), settings, classes, generator)
+    # Members average; candidates weigh by how likely they make what their members had not seen.
+    weights = torch.softmax(-held_loss.reshape(len(tasks), V, C).sum(1), dim=1)[:, None].expand(-1, V, -1).reshape(len(tasks), -1) / V
+    return _predict(net, tasks, scales, weights, classes)
 
 
-def _train(
-    net: ManyCausalNets,
-    data: list[Tensor],
-    learn: list[Tensor],
-    held: list[Tensor],
-    settings: CausalNet,
-    classes: bool,
-    generator: torch.Generator,
-) -> dict[str, Tensor]:
-    """Return, fold by fold, the weights of the step that did best on the fold's held-out rows."""
-    optimiser = torch.optim.AdamW(net.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.steps)
+def _stacked(tasks: Sequence[Task], scales: Sequence[Scale], parts: list[list[IntArray]], times: int) -> Batch:
+    """Return the rows of every network: those of each task's members, `times` each, filled up with rows of no weight."""
+    longest = max(len(rows) for members in parts for rows in members)
+    x, t, y, w = [], [], [], []
+    for task, scale, members in zip(tasks, scales, parts, strict=True):
+        X, Y = scale.x(task.X), scale.y(task)
+        index = np.stack([np.resize(rows, longest) for rows in members])
+        x.append(X[index])
+        t.append(task.T[index])
+        y.append(Y[index])
+        w.append(np.stack([np.arange(longest) < len(rows) for rows in members]))
+    arrays = (torch.tensor(np.concatenate(a), dtype=torch.float32).repeat_interleave(times, 0) for a in (x, t, y, w))
+    return Batch(*arrays)
+
+
+def _train(net: ManyCausalNets, learn: Batch, held: Batch, settings: CausalNet, classes: bool, generator: torch.Generator) -> Tensor:
+    """Leave each network at the step that did best on its held-out rows; return its outcomes' loss there (K,)."""
+    optimiser = torch.optim.Adam(net.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), fused=True)
     best = {name: value.clone() for name, value in net.state_dict().items()}
-    lowest = torch.full((len(learn),), math.inf)
-    fewest = min(len(part) for part in held)
-    checked = torch.stack([part[:fewest] for part in held])  # (K, held rows)
+    count = learn.w.sum(1)
+    lowest, outcome = torch.full_like(count, math.inf), torch.full_like(count, math.inf)
+    whole = learn.w.shape[1] <= settings.batch
     for step in range(1, settings.steps + 1):
-        index = torch.stack([part[torch.randint(len(part), (settings.batch,), generator=generator)] for part in learn])  # (K, batch)
-        losses = _losses(net, [array[index] for array in data], settings, classes)
+        for group in optimiser.param_groups:
+            group["lr"] = settings.learning_rate * min(1, step / WARM_UP) * (1 + math.cos(math.pi * (step - 1) / settings.steps)) / 2
+        # The same shares of their rows for all networks: what one sees does not depend on how many others there are.
+        drawn = None if whole else torch.rand(settings.batch, generator=generator)
+        batch = learn if drawn is None else learn.columns((drawn * count[:, None]).long())
+        loss = _objective(net, batch, settings, classes) + net.penalty() / count
         optimiser.zero_grad()
-        losses.sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss.sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimiser.step()
-        schedule.step()
         if step % CHECK_EVERY == 0 or step == settings.steps:
             with torch.no_grad():
-                now = _losses(net, [array[checked] for array in data], settings, classes, fit_only=True)
+                out = net(held.x)
+                fit = _outcome_loss(out.zero, out.one, held, classes)
+                now = fit + settings.propensity * _treatment_loss(out.logit, held)
             if not torch.isfinite(now).any():
                 raise TrainingError(f"CausalNet's loss is not finite at step {step}; lower learning_rate", epoch=step)
             better = now < lowest
-            lowest = torch.where(better, now, lowest)
+            lowest, outcome = torch.where(better, now, lowest), torch.where(better, fit, outcome)
             for name, value in net.state_dict().items():
                 best[name][better] = value[better]
-    return best
+    net.load_state_dict(best)
+    return outcome * held.w.sum(1)
 
 
-def _losses(net: ManyCausalNets, batch: list[Tensor], settings: CausalNet, classes: bool, fit_only: bool = False) -> Tensor:
-    """Return each fold's mean loss (K,): outcome + treatment, then targeted regularisation and balance."""
-    x, t, y = batch
-    logit, zero, one, phi = net(x)
-    seen = torch.where(t > 0, one, zero)
-    mean = torch.sigmoid(seen) if classes else seen
-    error = nn.functional.binary_cross_entropy_with_logits(seen, y, reduction="none") if classes else 0.5 * (y - seen).square()
-    loss = error + nn.functional.binary_cross_entropy_with_logits(logit, t, reduction="none")
-    if fit_only:
-        return loss.mean(1)
+def _objective(net: ManyCausalNets, batch: Batch, settings: CausalNet, classes: bool) -> Tensor:
+    """Return each network's mean loss (K,): outcome + treatment, then targeted regularisation and balance."""
+    out: Outputs = net(batch.x)
+    loss = _outcome_loss(out.zero, out.one, batch, classes)
+    if settings.propensity:
+        loss = loss + settings.propensity * _treatment_loss(out.logit, batch)
     if settings.targeted:
-        g = torch.sigmoid(logit).clamp(0.01, 0.99)
-        step = net.epsilon * (t / g - (1 - t) / (1 - g))
-        loss = loss + 0.5 * settings.targeted * (y - mean - step).square()
-    total: Tensor = loss.mean(1)
-    return total + settings.balance * _imbalance(phi, t) if settings.balance else total
+        e = torch.sigmoid(out.logit).clamp(0.01, 0.99)
+        moved = _outcome_loss(out.zero - net.epsilon / (1 - e), out.one + net.epsilon / e, batch, classes)
+        loss = loss + settings.targeted * moved
+    if settings.balance and settings.distance == "mmd":
+        loss = loss + settings.balance * linear_mmd(out.phi, batch.t, batch.w)
+    elif settings.balance:
+        some = slice(ROWS_FOR_TRANSPORT)
+        loss = loss + settings.balance * wasserstein(out.phi[:, some], batch.t[:, some], batch.w[:, some])
+    return loss
 
 
-def _imbalance(phi: Tensor, t: Tensor) -> Tensor:
-    """Return the squared distance of the arms' mean representations (K,), the linear MMD."""
-    w = t[..., None]
-    one = (phi * w).sum(1) / w.sum(1).clamp(min=1)
-    zero = (phi * (1 - w)).sum(1) / (1 - w).sum(1).clamp(min=1)
-    return (one - zero).square().sum(1)
+def _outcome_loss(zero: Tensor, one: Tensor, batch: Batch, classes: bool) -> Tensor:
+    """Return the mean negative log-likelihood (K,) of the outcomes; of normal ones each arm's variance is its best."""
+    seen = torch.where(batch.t > 0, one, zero)
+    if classes:
+        return (binary_cross_entropy_with_logits(seen, batch.y, reduction="none") * batch.w).sum(1) / batch.w.sum(1)
+    error = (batch.y - seen).square()
+    total = torch.zeros(())
+    for w in (batch.w * batch.t, batch.w * (1 - batch.t)):
+        rows = w.sum(1)
+        total = total + rows * torch.log((error * w).sum(1) / rows.clamp(min=1) + SMALLEST_ERROR)
+    return total / (2 * batch.w.sum(1))
 
 
-def _predict(net: ManyCausalNets, x: Tensor, folds: IntArray, classes: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return e, mu0 and mu1 (n,), each row by the network that did not see it."""
-    out = np.empty((3, len(x)))
-    own = [np.flatnonzero(folds == k) for k in range(len(net.epsilon))]
-    longest = max(len(rows) for rows in own)
-    # Folds of unlike length are filled up with row 0, whose surplus predictions are dropped.
-    padded = torch.stack([torch.as_tensor(np.append(rows, np.zeros(longest - len(rows), dtype=np.int64))) for rows in own])
+def _treatment_loss(logit: Tensor, batch: Batch) -> Tensor:
+    return (binary_cross_entropy_with_logits(logit, batch.t, reduction="none") * batch.w).sum(1) / batch.w.sum(1)
+
+
+def _predict(net: ManyCausalNets, tasks: Sequence[Task], scales: Sequence[Scale], weights: Tensor, classes: bool) -> list[Answer]:
+    """Return the weighted means over each task's networks, weights (tasks, M), at its new rows."""
+    M, longest = weights.shape[1], max(len(task.new) for task in tasks)
+    rows = [np.resize(scale.x(task.new), (longest, task.X.shape[1])) for task, scale in zip(tasks, scales, strict=True)]
+    x = torch.tensor(np.stack(rows), dtype=torch.float32)
+    found = []
     with torch.no_grad():
-        parts = []
-        for index in torch.arange(longest).split(ROWS_AT_ONCE):  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            logit, zero, one, _ = net(x[padded[:, index]])
-            means = [torch.sigmoid(mu) if classes else mu for mu in (zero, one)]
-            parts.append(torch.stack([torch.sigmoid(logit), *means]))  # (3, K, rows)
-        found = torch.cat(parts, dim=2).double().numpy()
-    for k, rows in enumerate(own):
-        out[:, rows] = found[:, k, : len(rows)]
-    return out[0], out[1], out[2]
+        for part in torch.split(x, max(1, ROWS_AT_ONCE // (len(tasks) * M)), dim=1):
+            out = net(part.repeat_interleave(M, 0))
+            means = [torch.sigmoid(mu) if classes else mu for mu in (out.zero, out.one)]
+            parts = torch.stack([torch.sigmoid(out.logit), *means]).reshape(3, len(tasks), M, -1)
+            found.append((parts.double() * weights.double()[None, :, :, None]).sum(2))
+    e, *arms = torch.cat(found, dim=2).numpy()  # each (tasks, longest)
+    answers = []
+    for k, (task, scale) in enumerate(zip(tasks, scales, strict=True)):
+        m = len(task.new)
+        zero, one = (scale.centre[a] + scale.width[a] * arms[a][k, :m] for a in (0, 1))
+        answers.append(Answer(e[k, :m], zero, one))
+    return answers

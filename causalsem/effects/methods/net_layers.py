@@ -1,0 +1,111 @@
+"""The network of CausalNet: K of them side by side."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from causalsem.effects.methods.causal_net import CausalNet
+
+# A head may be some e^4 = 55 standard deviations of its arm's outcome away, which keeps steps on wild rows finite.
+LARGEST_EXPONENT = 4.0
+FIRST_EXPONENT = -2.0
+HEAD_PRIOR = 0.25
+
+
+class Outputs(NamedTuple):
+    """Predictors of the outcome without and with treatment, log-odds of treatment (K, rows), representation (K, rows, f)."""
+
+    zero: Tensor
+    one: Tensor
+    logit: Tensor
+    phi: Tensor
+
+
+class ManyLinear(nn.Module):
+    """K linear layers side by side: (K, rows, inputs) → (K, rows, outputs)."""
+
+    def __init__(self, start: Tensor, times: int, bias: Tensor | None = None) -> None:
+        super().__init__()
+        # Every task starts from the same M networks, so that a result does not depend on who else is in the batch.
+        self.weight = nn.Parameter(start.repeat(times, 1, 1))
+        first = torch.zeros(start.shape[-1]) if bias is None else bias
+        self.bias = nn.Parameter(first.repeat(times * len(start), 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x · weight + bias, network by network."""
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
+class ManyCausalNets(nn.Module):
+    """K = tasks · M networks; φ = linear and ELU units of x; each arm reads a·φ + gate (e^{b·φ} − e^{c·φ}); log-odds d·φ.
+
+    `gate` (K,) is 0 for networks of the identity link, `prior` (K,) the standard deviation of the shared weights.
+    """
+
+    def __init__(self, tasks: int, inputs: int, gate: Tensor, prior: Tensor, settings: CausalNet, generator: torch.Generator) -> None:
+        super().__init__()
+        M = len(gate) // tasks
+        self.gate, self.prior = gate, prior
+
+        def drawn(rows: int, columns: int, scale: float) -> Tensor:
+            return torch.randn(M, rows, columns, generator=generator) * scale / math.sqrt(max(rows, 1))
+
+        sizes = [inputs, *[settings.width] * settings.depth]
+        features = settings.linear + settings.width
+        self.straight = ManyLinear(drawn(inputs, settings.linear, 0.5), tasks)
+        self.curved = nn.ModuleList([ManyLinear(drawn(a, b, 0.7), tasks) for a, b in pairwise(sizes)])
+        self.heads = ManyLinear(drawn(features, 6, 0.3), tasks, torch.tensor([0.0, 0.0, *[FIRST_EXPONENT] * 4]))
+        self.treatment = ManyLinear(torch.zeros(M, features, 1), tasks)
+        self.epsilon = nn.Parameter(torch.zeros(len(gate), 1))
+
+    def forward(self, x: Tensor) -> Outputs:
+        """Return the heads of x (K, rows, inputs)."""
+        h = x
+        for layer in self.curved:
+            h = nn.functional.elu(layer(h))
+        phi = torch.cat([self.straight(x), h], dim=2)  # (K, rows, linear + width)
+        read = self.heads(phi)  # (K, rows, 6): linear parts of both arms, then two exponents of each
+        power = self.gate[:, None, None] * read[..., 2:].clamp(max=LARGEST_EXPONENT).exp()
+        zero = read[..., 0] + power[..., 0] - power[..., 1]
+        one = read[..., 1] + power[..., 2] - power[..., 3]
+        return Outputs(zero, one, self.treatment(phi)[..., 0], phi)
+
+    def penalty(self) -> Tensor:
+        """Return minus the log prior of each network's weights (K,)."""
+        shared = sum((layer.weight.square().sum((1, 2)) for layer in (self.straight, *self.curved)), torch.zeros(()))
+        heads = self.heads.weight.square().sum((1, 2)) + self.treatment.weight.square().sum((1, 2))
+        return shared / (2 * self.prior**2) + heads / (2 * HEAD_PRIOR**2)
+
+
+def linear_mmd(phi: Tensor, t: Tensor, w: Tensor) -> Tensor:
+    """Return the squared distance of the arms' mean representations (K,): φ (K, rows, f), t and weights w (K, rows)."""
+    one, zero = (t * w)[..., None], ((1 - t) * w)[..., None]
+    difference = (phi * one).sum(1) / one.sum(1).clamp(min=1) - (phi * zero).sum(1) / zero.sum(1).clamp(min=1)
+    return difference.square().sum(1)
+
+
+def wasserstein(phi: Tensor, t: Tensor, w: Tensor, rounds: int = 10) -> Tensor:
+    """Return the entropic transport cost between the arms' representations (K,), the plan held fixed in the gradient.
+
+    Sinkhorn's algorithm in logarithms (Cuturi 2013) with a regularisation of a tenth of the mean squared distance.
+    """
+    cost = torch.cdist(phi, phi).square()  # (K, rows, rows)
+    with torch.no_grad():
+        one, zero = (t * w), ((1 - t) * w)
+        log_a = (one / one.sum(1, keepdim=True).clamp(min=1)).log()
+        log_b = (zero / zero.sum(1, keepdim=True).clamp(min=1)).log()
+        both = one[:, :, None] * zero[:, None, :]
+        middle = (cost * both).sum((1, 2)) / both.sum((1, 2)).clamp(min=1)
+        kernel = -cost / (0.1 * middle.clamp(min=1e-6))[:, None, None]
+        u, v = torch.zeros_like(log_a), torch.zeros_like(log_b)
+        for _ in range(rounds):
+            u = -torch.logsumexp(kernel + (v + log_b)[:, None, :], dim=2)
+            v = -torch.logsumexp(kernel + (u + log_a)[:, :, None], dim=1)
+        plan = (kernel + (u + log_a)[:, :, None] + (v + log_b)[:, None, :]).exp()
+    return (plan * cost).sum((1, 2))
