@@ -11,6 +11,7 @@ from causalsem.errors import SettingError, shown
 # (step, engine) → "module:function"; the module is imported when the engine is first asked for.
 ENGINES = {
     ("discover", "causal-learn"): "causalsem.engines.causal_learn:discover",
+    ("independence", "causal-learn"): "causalsem.engines.causal_learn:kernel_test",
     ("fit_sem", "semopy"): "causalsem.engines.semopy:fit",
     ("identify", "dowhy"): "causalsem.engines.dowhy:identify",
     ("estimate", "econml"): "causalsem.engines.econml:causal_forest",

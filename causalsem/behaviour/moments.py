@@ -6,18 +6,22 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from causalsem._values import FloatArray, frozen, json_text, read_json, write_text
+from causalsem.behaviour.patterns import em_moments, patterns_of
 from causalsem.behaviour.table import BehaviourTable, as_table
-from causalsem.errors import DataError, MomentsError, check_names, shown
+from causalsem.errors import DataError, MomentsError, SettingError, check_names, shown
 
 FORMAT = "causalsem-moments"
 # A correlation matrix with an eigenvalue below this cannot be told from a singular one in double precision.
 SINGULAR = 1e-10
+# What to do about missing values: refuse them, or take the ML moments of what is seen.
+Missing = Literal["error", "em"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,12 +156,27 @@ def _of_valid(names: tuple[str, ...], n: int, mean: FloatArray, covariance: Floa
     return made
 
 
-def moments(data: BehaviourTable | pd.DataFrame | Iterable[BehaviourTable], names: Iterable[str] | None = None) -> Moments:
+def moments(
+    data: BehaviourTable | pd.DataFrame | Iterable[BehaviourTable],
+    names: Iterable[str] | None = None,
+    *,
+    missing: Missing = "error",
+) -> Moments:
     """Return the moments of a table's variables (all, or those named), or of all rows of many tables, one at a time.
 
-    Raises DataError on missing values and on fewer than 2 rows.
+    With missing="em" one table may have missing values, at random given what is seen: see `incomplete_moments`.
+    Raises DataError on missing values otherwise, and on fewer than 2 rows.
     """
     names = None if names is None else tuple(names)
+    single = isinstance(data, (BehaviourTable, pd.DataFrame))
+    if missing == "em" and single:
+        table = as_table(data)
+        names = table.names if names is None else names
+        return incomplete_moments(table.matrix(names), names)
+    if missing != "error":
+        raise SettingError(
+            f"missing={missing!r} does not go with {'one table' if single else 'many tables'}; use 'error', or 'em' with one table"
+        )
     shards: Iterable[BehaviourTable] = [as_table(data)] if isinstance(data, (BehaviourTable, pd.DataFrame)) else data
     total: _Sums | None = None
     for shard in shards:
@@ -168,6 +187,28 @@ def moments(data: BehaviourTable | pd.DataFrame | Iterable[BehaviourTable], name
         raise DataError(f"{total[0] if total else 0} rows have no covariance; hand in at least 2 rows")
     n, mean, scatter = total
     return Moments(names, n, mean, scatter / (n - 1))
+
+
+def incomplete_moments(rows: FloatArray, names: Sequence[str]) -> Moments:
+    """Return the maximum-likelihood moments of rows (n, p) with missing values, by EM (Dempster, Laird & Rubin 1977).
+
+    Right when what is missing depends on what is seen only. `n` is an effective one: the mean number of rows in which
+    two variables are both seen, so that tests do not count values that are not there. Raises DataError for a variable
+    seen in fewer than 2 rows.
+    """
+    seen = ~np.isnan(rows)
+    rare = [name for name, count in zip(names, seen.sum(axis=0), strict=True) if count < 2]
+    if rare:
+        raise DataError(f"{shown(rare)} have fewer than 2 values; drop them", columns=rare)
+    if seen.all():
+        return Moments.from_rows(rows, names)
+    # EM is run on standardised values, so that it stops at the same precision whatever the units.
+    centre, spread = np.nanmean(rows, axis=0), np.nanstd(rows, axis=0)
+    spread = np.where(spread > 0, spread, 1.0)
+    mean, covariance = em_moments(patterns_of((rows - centre) / spread), len(names))
+    both = seen.T.astype(np.float64) @ seen
+    n = max(int(both[np.triu_indices(len(names), min(1, len(names) - 1))].mean()), 2)
+    return Moments(tuple(names), n, centre + spread * mean, covariance * np.outer(spread, spread) * n / (n - 1))
 
 
 def as_moments(data: Moments | BehaviourTable | pd.DataFrame) -> Moments:

@@ -1,5 +1,7 @@
 """Causal discovery: from moments or rows to a causal graph, and how sure each edge is."""
 
+from causalsem.discovery.auto import Auto
+from causalsem.discovery.blocks import BlockMoments, degenerate_moments, hurdle_moments, mixed_moments, rank_moments
 from causalsem.discovery.bootstrap import bootstrap
 from causalsem.discovery.boss import BOSS
 from causalsem.discovery.direct_lingam import DirectLiNGAM
@@ -7,7 +9,8 @@ from causalsem.discovery.discover import discover
 from causalsem.discovery.fci import BOSSFCI, FCI
 from causalsem.discovery.flop import FLOP
 from causalsem.discovery.ges import GES
-from causalsem.discovery.hurdle import HurdleMoments, hurdle_moments
+from causalsem.discovery.independence import KCI, TESTS, ChiSquare, ConditionalGaussian, FisherZ, GSquare, RegressionTest
+from causalsem.discovery.kinds import VariableKind, variable_kinds
 from causalsem.discovery.methods import METHODS, Method
 from causalsem.discovery.pc import PC
 from causalsem.discovery.posterior import graph_posterior
@@ -15,20 +18,33 @@ from causalsem.discovery.rfci import RFCI
 from causalsem.discovery.stability import EdgeStability
 
 __all__ = [
+    "Auto",
     "BOSS",
     "BOSSFCI",
+    "BlockMoments",
+    "ChiSquare",
+    "ConditionalGaussian",
     "DirectLiNGAM",
     "EdgeStability",
     "FCI",
     "FLOP",
+    "FisherZ",
     "GES",
-    "HurdleMoments",
+    "GSquare",
+    "KCI",
     "METHODS",
     "Method",
     "PC",
     "RFCI",
+    "RegressionTest",
+    "TESTS",
+    "VariableKind",
     "bootstrap",
+    "degenerate_moments",
     "discover",
     "graph_posterior",
     "hurdle_moments",
+    "mixed_moments",
+    "rank_moments",
+    "variable_kinds",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,20 @@ import pandas as pd
 from causalsem._progress import progress
 from causalsem._values import FloatArray, IntArray
 from causalsem.behaviour import BehaviourTable, Moments, as_table
+<<<<<<< HEAD
 from causalsem.behaviour.moments import SINGULAR
 from causalsem.discovery.discover import hurdle_stack, prepared, run
 from causalsem.discovery.found import Evidence, Found, Rules
 from causalsem.discovery.hurdle import HurdleMoments, hurdle_moments, hurdle_rows
+=======
+from causalsem.behaviour.moments import SINGULAR, incomplete_moments
+from causalsem.discovery.auto import Auto, choose
+from causalsem.discovery.blocks import BlockMoments, block_rows, hurdle_moments
+from causalsem.discovery.budget import while_in_time
+from causalsem.discovery.discover import block_stack, prepared, run, told
+from causalsem.discovery.found import Found, Rules
+from causalsem.discovery.independence.row_tests import RowTests
+>>>>>>> 651a64d (discover(data, 'auto') chooses by kinds of columns and says why; tests that read rows; EM moments for missing values)
 from causalsem.discovery.methods import Method, as_method, own_search
 from causalsem.discovery.stability import EdgeStability
 from causalsem.discovery.stack import Stack
@@ -53,17 +62,24 @@ def bootstrap(
     CPDAGs from moments, the result carries `evidence`, from which its `posterior` draws. Raises as `discover` does,
     and DataError when given Moments, which cannot be drawn from.
     """
-    if isinstance(table, (Moments, HurdleMoments)):
+    if isinstance(table, (Moments, BlockMoments)):
         raise DataError("bootstrap draws rows, but was given Moments; hand in the table itself")
     if times < 1:
         raise SettingError(f"times is {times}; draw at least one resample")
     settings = as_method(method)
     table = as_table(table) if names is None else as_table(table).select(names)
-    ready, variables, n = prepared(hurdle_moments(table) if hurdle else table, settings)
+    auto = choose(table, settings) if isinstance(settings, Auto) else None
+    settings = settings if auto is None else auto.method
+    data = auto.data if auto is not None else hurdle_moments(table) if hurdle else table
+    ready, variables, n = prepared(data, settings)
     rules = Rules.of(knowledge, variables)
     rng = np.random.default_rng(seed)
+<<<<<<< HEAD
     evidence = None
     if isinstance(ready, np.ndarray):
+=======
+    if isinstance(ready, (np.ndarray, RowTests)):
+>>>>>>> 651a64d (discover(data, 'auto') chooses by kinds of columns and says why; tests that read rows; EM moments for missing values)
         found = _from_rows(ready, units_of(table), settings, rules, times, rng)
     else:
         found, R = _from_moments(ready, table, settings, rules, times, rng)
@@ -71,12 +87,18 @@ def bootstrap(
             evidence = Evidence(ready.correlation, effective_rows(ready.correlation, R, n), rules)
     provenance: dict[str, Any] = {
         "method": type(settings).__name__,
-        "settings": asdict(settings),  # type: ignore[call-overload]  # every method is a dataclass
+        "settings": told(settings),
         "n": n,
         "seed": seed,
         "left_out": times - len(found),
     }
+<<<<<<< HEAD
     return EdgeStability(variables, np.stack([f.marks for f in found]), _common_kind(found), provenance, evidence)
+=======
+    if auto is not None:
+        provenance["auto"] = auto.told
+    return EdgeStability(variables, np.stack([f.marks for f in found]), _common_kind(found), provenance)
+>>>>>>> 651a64d (discover(data, 'auto') chooses by kinds of columns and says why; tests that read rows; EM moments for missing values)
 
 
 def units_of(table: BehaviourTable) -> IntArray:
@@ -95,18 +117,31 @@ def _common_kind(found: list[Found]) -> Kind:
 
 
 def _from_moments(
+<<<<<<< HEAD
     moments: Moments | HurdleMoments, table: BehaviourTable, settings: Method, rules: Rules, times: int, rng: np.random.Generator
 ) -> tuple[list[Found], FloatArray]:
     rows = table.matrix() if isinstance(moments, Moments) else hurdle_rows(table, moments)
     R = resampled_correlations(rows, units_of(table), times, rng)
+=======
+    moments: Moments | BlockMoments, table: BehaviourTable, settings: Method, rules: Rules, times: int, rng: np.random.Generator
+) -> list[Found]:
+    rows = table.matrix() if isinstance(moments, Moments) else block_rows(table, moments)
+    resample = resampled_em_correlations if np.isnan(rows).any() else resampled_correlations
+    R = resample(rows, units_of(table), times, rng)
+>>>>>>> 651a64d (discover(data, 'auto') chooses by kinds of columns and says why; tests that read rows; EM moments for missing values)
     usable = np.asarray(np.isfinite(R).all(axis=(1, 2)))
     usable[usable] = np.linalg.eigvalsh(R[usable])[:, 0] >= SINGULAR
     R = R[usable]
     _report_left_out(times, len(R))
     if settings.engine != "causalsem":
         again = (Moments.from_covariance(one, moments.n, moments.names) for one in R)
+<<<<<<< HEAD
         return [run(one, settings, rules) for one in progress(again, "bootstrap", total=len(R))], R
     stack = Stack(R, moments.n) if isinstance(moments, Moments) else hurdle_stack(R, moments)
+=======
+        return [run(one, settings, rules) for one in progress(again, "bootstrap", total=len(R))]
+    stack = Stack(R, moments.n) if isinstance(moments, Moments) else block_stack(R, moments)
+>>>>>>> 651a64d (discover(data, 'auto') chooses by kinds of columns and says why; tests that read rows; EM moments for missing values)
     parts = [stack.part(k, k + PART) for k in range(0, stack.size, PART)]
     return [found for part in progress(parts, "bootstrap") for found in own_search(settings)(part, settings, rules)], R
 
@@ -160,6 +195,24 @@ def resampled_correlations(rows: FloatArray, units: IntArray, times: int, rng: n
     return R
 
 
+def resampled_em_correlations(rows: FloatArray, units: IntArray, times: int, rng: np.random.Generator) -> FloatArray:
+    """Return what `resampled_correlations` does for rows with missing values: those of EM on every resample in turn."""
+    found = np.full((times, rows.shape[1], rows.shape[1]), np.nan)
+    for k, index in progress(enumerate(_drawn_rows(units, times, rng)), "bootstrap", total=times):
+        if (np.isfinite(rows[index]).sum(axis=0) > 1).all():
+            found[k] = incomplete_moments(rows[index], [str(c) for c in range(rows.shape[1])]).correlation
+    return found
+
+
+def _drawn_rows(units: IntArray, times: int, rng: np.random.Generator) -> Iterator[IntArray]:
+    """Yield the row numbers of samples of as many units as there are, with replacement."""
+    order = np.argsort(units, kind="stable")
+    start = np.searchsorted(units[order], np.arange(int(units.max()) + 2))
+    for _ in range(times):
+        drawn = rng.integers(0, len(start) - 1, len(start) - 1)
+        yield np.concatenate([order[start[u] : start[u + 1]] for u in drawn])
+
+
 def _terms(centred: FloatArray, blocks: IntArray, order: IntArray | None) -> Iterator[tuple[FloatArray, IntArray]]:
     """Yield the sums (g, 1 + p + pairs) of counts, values and products over each of g blocks, and the blocks' numbers."""
     n, p = centred.shape
@@ -196,15 +249,17 @@ def draw_counts(units: int, times: int, rng: np.random.Generator) -> IntArray:
 # -- rows ------------------------------------------------------------------------------
 
 
-def _from_rows(rows: FloatArray, units: IntArray, settings: Method, rules: Rules, times: int, rng: np.random.Generator) -> list[Found]:
-    order = np.argsort(units, kind="stable")
-    start = np.searchsorted(units[order], np.arange(int(units.max()) + 2))
+def _from_rows(
+    ready: FloatArray | RowTests, units: IntArray, settings: Method, rules: Rules, times: int, rng: np.random.Generator
+) -> list[Found]:
+    rows = ready.rows if isinstance(ready, RowTests) else ready
     found = []
-    for _ in progress(range(times), "bootstrap"):
-        drawn = rng.integers(0, len(start) - 1, len(start) - 1)
-        index = np.concatenate([order[start[u] : start[u + 1]] for u in drawn])
+    for index in while_in_time(_drawn_rows(units, times, rng), "bootstrap", total=times):
         sample = rows[index]
-        if _regular(sample):
+        if isinstance(ready, RowTests):
+            if all(len(np.unique(column[~np.isnan(column)])) > 1 for column in sample.T):
+                found.append(run(RowTests(sample, ready.test), settings, rules))
+        elif _regular(sample):
             found.append(run(sample, settings, rules))
     _report_left_out(times, len(found))
     return found

@@ -13,15 +13,17 @@ import pandas as pd
 from causalsem._engines import load_engine
 from causalsem._values import FloatArray
 from causalsem.behaviour import BehaviourTable, Moments, as_moments, as_table
+from causalsem.discovery.auto import WIDEST_FOR_SCORES, Auto, choose
+from causalsem.discovery.blocks import BlockMoments
 from causalsem.discovery.found import Found, Rules
-from causalsem.discovery.hurdle import HurdleMoments
+from causalsem.discovery.independence.row_tests import IndependenceTest, RowTests, require_varying
 from causalsem.discovery.methods import Method, as_method, own_search
 from causalsem.discovery.stack import Stack, padded
-from causalsem.errors import AssumptionWarning, DataError, SettingError
+from causalsem.errors import AssumptionWarning, DataError, SettingError, shown
 from causalsem.graph import CausalGraph, Knowledge
 
-Data: TypeAlias = Moments | HurdleMoments | BehaviourTable | pd.DataFrame
-Ready: TypeAlias = Moments | HurdleMoments | FloatArray
+Data: TypeAlias = Moments | BlockMoments | BehaviourTable | pd.DataFrame
+Ready: TypeAlias = Moments | BlockMoments | RowTests | FloatArray
 # A column with at most this many distinct values is discrete.
 FEW_VALUES = 5
 
@@ -35,8 +37,9 @@ def discover(
 ) -> CausalGraph:
     """Return the causal graph that a method finds, of the variables `names` (all, if None).
 
-    `data` are Moments (or HurdleMoments, for zero-inflated counts), or rows (BehaviourTable, DataFrame) whose moments
-    are taken; a method that consumes rows needs rows. `knowledge` is honoured inside the search: the result never has
+    `data` are Moments (or BlockMoments, for zero-inflated counts), or rows (BehaviourTable, DataFrame) whose moments
+    are taken; a method that consumes rows needs rows. "auto" chooses by the data's kinds and size (see `Auto`), and
+    says why in `graph.provenance["auto"]`. `knowledge` is honoured inside the search: the result never has
     a forbidden arrow and always has a required one. What the data say against it, or against itself, stands in
     `graph.provenance["conflicts"]`.
     Raises MomentsError for constant, collinear or too many variables, UnknownNameError for a misspelt name,
@@ -44,9 +47,13 @@ def discover(
     """
     settings = as_method(method)
     data = _selected(data, names)
+    if isinstance(settings, Auto):
+        choice = choose(data, settings)
+        graph = discover(choice.data, choice.method, knowledge=knowledge)
+        return CausalGraph(graph.nodes, graph.marks, graph.kind, (), {**graph.provenance, "auto": choice.told})
     ready, variables, n = prepared(data, settings)
     rules = Rules.of(knowledge, variables)
-    if not isinstance(data, (Moments, HurdleMoments)):
+    if not isinstance(data, (Moments, BlockMoments)):
         _warn_if_discrete(data, settings)
     found = run(ready, settings, rules)
     return as_graph(found, variables, n, settings)
@@ -55,23 +62,36 @@ def discover(
 def run(ready: Ready, settings: Method, rules: Rules) -> Found:
     """Return what the method's engine finds in moments or in rows (n, p)."""
     if settings.engine == "causalsem":
+        if isinstance(ready, RowTests):
+            return own_search(settings)(ready, settings, rules)[0]
         if isinstance(ready, np.ndarray):
             return own_search(settings)(ready, settings, rules)
         return own_search(settings)(stacked(ready), settings, rules)[0]
-    if isinstance(ready, HurdleMoments):
+    if isinstance(ready, BlockMoments):
         raise SettingError(f"engine {settings.engine!r} takes no hurdle moments; use engine='causalsem', or plain moments")
+    if isinstance(ready, RowTests):
+        raise SettingError(f"engine {settings.engine!r} takes none of our tests; use engine='causalsem', or test=None")
     found: Found = load_engine("discover", settings.engine)(ready, settings, rules)
     return found
 
 
-def stacked(ready: Moments | HurdleMoments) -> Stack:
+def stacked(ready: Moments | BlockMoments) -> Stack:
     """Return the correlations of one data set as searches take them."""
     if isinstance(ready, Moments):
         return Stack(ready.correlation[None], ready.n)
-    return hurdle_stack(ready.moments.correlation[None], ready)
+    return block_stack(ready.moments.correlation[None], ready)
 
 
-def hurdle_stack(R: FloatArray, like: HurdleMoments) -> Stack:
+def check_widths(ready: BlockMoments, settings: Method) -> None:
+    """Raise SettingError when a score is to work on blocks of more columns than it knows."""
+    wide = [name for name, block in zip(ready.names, ready.columns, strict=True) if len(block) > WIDEST_FOR_SCORES]
+    if wide and not hasattr(settings, "test"):
+        name = type(settings).__name__
+        message = f"{shown(wide)} are blocks of more than {WIDEST_FOR_SCORES} columns, which the score of {name} does not know"
+        raise SettingError(f"{message}; use PC(), FCI() or RFCI()")
+
+
+def block_stack(R: FloatArray, like: BlockMoments) -> Stack:
     """Return the stack of correlations R (B, q, q) of the columns of hurdle moments."""
     place = {name: k for k, name in enumerate(like.moments.names)}
     columns = [[place[c] for c in block] for block in like.columns]
@@ -81,14 +101,21 @@ def hurdle_stack(R: FloatArray, like: HurdleMoments) -> Stack:
 def prepared(data: Data, settings: Method) -> tuple[Ready, tuple[str, ...], int]:
     """Return what the method consumes (regular moments, or rows), the variables and the number of rows."""
     name = type(settings).__name__
-    if settings.consumes == "rows":
-        if isinstance(data, (Moments, HurdleMoments)):
-            raise DataError(f"{name} needs rows, but was given Moments of {data.n:,} rows; hand in the table itself")
+    test: IndependenceTest | None = getattr(settings, "test", None)
+    if settings.consumes == "rows" or test is not None:
+        if isinstance(data, (Moments, BlockMoments)):
+            what = name if test is None else f"{name}(test={type(test).__name__}())"
+            raise DataError(f"{what} needs rows, but was given Moments of {data.n:,} rows; hand in the table itself")
         table = as_table(data)
+        if test is not None:
+            require_varying(table.matrix(), table.names)
+            return RowTests(table.matrix(), test), table.names, len(table)
         rows = table.complete()
         Moments.from_rows(rows, table.names).require_regular()
         return rows, table.names, len(rows)
-    moments = data if isinstance(data, HurdleMoments) else as_moments(data)
+    moments = data if isinstance(data, BlockMoments) else as_moments(data)
+    if isinstance(moments, BlockMoments):
+        check_widths(moments, settings)
     moments.require_regular(getattr(settings, "max_conditioning", None))
     return moments, moments.names, moments.n
 
@@ -97,8 +124,8 @@ def as_graph(found: Found, names: tuple[str, ...], n: int, settings: Method) -> 
     """Return the graph of a finding, with its provenance."""
     provenance: dict[str, Any] = {
         "method": type(settings).__name__,
-        "settings": asdict(settings),  # type: ignore[call-overload]  # every method is a dataclass
-        "assumes": list(settings.assumes),
+        "settings": told(settings),
+        "assumes": assumptions(settings),
         "n": n,
         "names": list(names),
         "conflicts": [conflict.told(names) for conflict in found.conflicts],
@@ -107,8 +134,23 @@ def as_graph(found: Found, names: tuple[str, ...], n: int, settings: Method) -> 
     return CausalGraph(names, found.marks, found.kind, (), provenance)
 
 
+def told(settings: Method) -> dict[str, Any]:
+    """Return settings as plain values; a test carries its name."""
+    plain: dict[str, Any] = asdict(settings)  # type: ignore[call-overload]  # every method is a dataclass
+    test: IndependenceTest | None = getattr(settings, "test", None)
+    return plain if test is None else {**plain, "test": {"test": type(test).__name__, **plain["test"]}}
+
+
+def assumptions(settings: Method) -> list[str]:
+    """Return what the method assumes; a test's own assumptions take the place of those of Fisher's z."""
+    test: IndependenceTest | None = getattr(settings, "test", None)
+    if test is None:
+        return list(settings.assumes)
+    return [line for line in settings.assumes if "Gaussian" not in line] + list(test.assumes)
+
+
 def _selected(data: Data, names: Iterable[str] | None) -> Data:
-    data = data if isinstance(data, (Moments, HurdleMoments)) else as_table(data)
+    data = data if isinstance(data, (Moments, BlockMoments)) else as_table(data)
     return data if names is None else data.select(names)
 
 

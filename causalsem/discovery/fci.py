@@ -13,6 +13,7 @@ from causalsem._values import BoolArray
 from causalsem.discovery.budget import out_of_time
 from causalsem.discovery.colliders import ColliderRule, check_colliders, collider_claims, unshielded
 from causalsem.discovery.found import Conflict, Found, Rules
+from causalsem.discovery.independence.row_tests import IndependenceTest, check_test
 from causalsem.discovery.order import precedence, reachable
 from causalsem.discovery.order_search import best_order
 from causalsem.discovery.pc import check_alpha, check_cap
@@ -31,13 +32,14 @@ MOST_SETS = 20_000
 class FCI:
     """Fast causal inference with Fisher's z: hidden common causes are allowed (Spirtes et al. 1995; rules: Zhang 2008).
 
-    `alpha`, `colliders` and `max_conditioning` as in PC. A forbidden arrow i → j (and the tiers) is read as: i is no
+    `alpha`, `colliders`, `max_conditioning` and `test` as in PC. A forbidden arrow i → j (and the tiers) is read as: i is no
     ancestor of j, so their edge has an arrowhead at i; a hidden common cause i ↔ j stays possible.
     """
 
     alpha: float = 0.01
     colliders: ColliderRule = "majority"
     max_conditioning: int | None = None
+    test: IndependenceTest | None = None
     engine: str = "causalsem"
 
     consumes: ClassVar[str] = "moments"
@@ -48,6 +50,7 @@ class FCI:
         check_alpha(self.alpha)
         check_colliders(self.colliders)
         check_cap(self.max_conditioning)
+        check_test(self.test)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +79,14 @@ class BOSSFCI:
         check_restarts(self.restarts)
 
 
-def search(stack: Stack, settings: FCI, rules: Rules) -> list[Found]:
+def search(stack: Tests, settings: FCI, rules: Rules) -> list[Found]:
     """Return the PAG that FCI finds in each data set."""
     threshold = float(norm.isf(settings.alpha / 2))
     most = stack.p if settings.max_conditioning is None else settings.max_conditioning
     never = precedence(rules).T
     first = skeletons(stack, threshold, np.zeros_like(never), rules.joined, never, most)
+    if not isinstance(stack, Stack):
+        return [_one(stack, threshold, most, settings, rules, never, first, first.sepsets(0))]
     return [
         _one(stack.part(b, b + 1), threshold, most, settings, rules, never, _slice(first, b), first.sepsets(b)) for b in range(stack.size)
     ]

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
+from causalsem.discovery.auto import Auto
 from causalsem.discovery.boss import BOSS
 from causalsem.discovery.direct_lingam import DirectLiNGAM
 from causalsem.discovery.fci import BOSSFCI, FCI
@@ -42,14 +43,15 @@ METHODS: dict[type[Any], str] = {
 
 
 def as_method(method: Method | str) -> Method:
-    """Return settings: themselves, or the defaults of the method of that name ("GES", "direct_lingam" …)."""
+    """Return settings: themselves, or the defaults of the method of that name ("GES", "direct_lingam", "auto" …)."""
     if isinstance(method, str):
-        known = {_folded(settings.__name__): settings for settings in METHODS}
+        known: dict[str, type[Any]] = {_folded(settings.__name__): settings for settings in (*METHODS, Auto)}
         settings = known.get(_folded(method))
         if settings is None:
-            raise UnknownNameError(method, [s.__name__ for s in METHODS], "method", "discover")
-        return settings()
-    if type(method) not in METHODS:
+            raise UnknownNameError(method, [s.__name__ for s in (*METHODS, Auto)], "method", "discover")
+        chosen: Method = settings()
+        return chosen
+    if type(method) not in METHODS and not isinstance(method, Auto):
         names = ", ".join(f"{s.__name__}()" for s in METHODS)
         raise InputError(f"{method!r} is not a discovery method; hand in one of {names}")
     return method

@@ -9,6 +9,7 @@ from scipy.stats import norm
 
 from causalsem.discovery.colliders import ColliderRule, check_colliders, collider_claims
 from causalsem.discovery.found import Found, Rules
+from causalsem.discovery.independence.row_tests import IndependenceTest, check_test
 from causalsem.discovery.orient import orient
 from causalsem.discovery.skeleton import skeletons
 from causalsem.discovery.stack import Tests
@@ -23,11 +24,13 @@ class PC:
     when an unshielded a – m – b becomes a → m ← b: the set that separates a and b with the largest p-value is without
     m ("max-p", Ramsey 2016), most separating sets are ("majority"), all are ("conservative", Ramsey et al. 2006), or
     the set that removed a – b is ("sepset"). Every rule is independent of column order; weaker colliders give way.
+    `test` (None: Fisher's z from moments, Wilks' Λ for blocks) may be one that reads rows: see `causalsem.discovery.TESTS`.
     """
 
     alpha: float = 0.01
     colliders: ColliderRule = "majority"
     max_conditioning: int | None = None
+    test: IndependenceTest | None = None
     engine: str = "causalsem"
 
     consumes: ClassVar[str] = "moments"
@@ -38,6 +41,7 @@ class PC:
         check_alpha(self.alpha)
         check_colliders(self.colliders)
         check_cap(self.max_conditioning)
+        check_test(self.test)
 
 
 def check_alpha(alpha: float) -> None:

@@ -14,6 +14,7 @@ from causalsem.discovery.budget import out_of_time
 from causalsem.discovery.colliders import unshielded
 from causalsem.discovery.fci import as_pag, knowledge_ends
 from causalsem.discovery.found import Found, Rules
+from causalsem.discovery.independence.row_tests import IndependenceTest, check_test
 from causalsem.discovery.order import precedence
 from causalsem.discovery.pc import check_alpha, check_cap
 from causalsem.discovery.skeleton import skeletons
@@ -35,6 +36,7 @@ class RFCI:
 
     alpha: float = 0.01
     max_conditioning: int | None = None
+    test: IndependenceTest | None = None
     engine: str = "causalsem"
 
     consumes: ClassVar[str] = "moments"
@@ -44,6 +46,7 @@ class RFCI:
     def __post_init__(self) -> None:
         check_alpha(self.alpha)
         check_cap(self.max_conditioning)
+        check_test(self.test)
 
 
 def search(data: Tests, settings: RFCI, rules: Rules) -> list[Found]:

@@ -47,6 +47,16 @@ def discover(data: Moments | FloatArray, settings: Any, rules: Rules) -> Found:
             raise CausalSEMError(message) from why
 
 
+def kernel_test(rows: FloatArray) -> float:
+    """Return the p-value of causal-learn's KCI for columns 0 and 1 of rows given the others."""
+    try:
+        from causallearn.utils.cit import CIT
+    except ImportError:
+        raise NotInstalledError("causal-learn", need="KCI") from None
+    with silenced():
+        return float(CIT(np.array(rows), "kci")(0, 1, tuple(range(2, rows.shape[1]))))
+
+
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
     """Swallow what causal-learn prints and warns about."""

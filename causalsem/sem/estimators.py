@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from causalsem._values import FloatArray
+from causalsem.behaviour.patterns import Pattern, PatternStack, patterns_of
 from causalsem.errors import NotConvergedError
 from causalsem.sem.clusters import Clustered
 from causalsem.sem.constraints import Constraints, Labels, null_space
@@ -19,7 +20,6 @@ from causalsem.sem.least_squares import LeastSquares, LeastSquaresPoint, metric_
 from causalsem.sem.matrices import RAM
 from causalsem.sem.options import Plan, SEMOptions
 from causalsem.sem.ordinal_model import OrdinalLeastSquares, OrdinalPoint, ordinal_metric
-from causalsem.sem.patterns import Pattern, PatternStack, patterns_of
 from causalsem.sem.reference_models import baseline, saturated
 from causalsem.sem.robust import ScaledTest, cross_products, sandwich, scaled_by_moments, score_matrix
 from causalsem.sem.sample import Sample

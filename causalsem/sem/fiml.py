@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from causalsem._values import FloatArray
+from causalsem.behaviour.patterns import PatternStack
 from causalsem.sem.discrepancy import Derivatives, NormalGroup
 from causalsem.sem.hessian import covariance_curvature, mean_curvature
 from causalsem.sem.matrices import (
@@ -24,7 +25,6 @@ from causalsem.sem.matrices import (
     look_up,
     mean_jacobian,
 )
-from causalsem.sem.patterns import PatternStack
 
 # Patterns are taken this many numbers at a time, to bound memory.
 CHUNK = 4_000_000

@@ -11,8 +11,8 @@ from scipy.optimize import brentq
 from scipy.special import chdtrc, chdtri, chndtr, chndtrinc
 
 from causalsem._values import FloatArray
+from causalsem.behaviour.patterns import PatternStack, pairwise_moments
 from causalsem.sem.matrices import Implied, inverse_and_logdet
-from causalsem.sem.patterns import PatternStack, pairwise_moments
 from causalsem.sem.sample import Sample
 
 CLOSE_FIT, BAD_FIT = 0.05, 0.08

@@ -13,13 +13,13 @@ import pandas as pd
 
 from causalsem._values import BoolArray, FloatArray, frozen
 from causalsem.behaviour.moments import Moments
+from causalsem.behaviour.patterns import Pattern, em_moments, patterns_of
 from causalsem.behaviour.table import BehaviourTable
 from causalsem.errors import DataError, DataWarning, MomentsError, NoRowsError, SettingError, check_names, shown
 from causalsem.sem.clusters import Clustered
 from causalsem.sem.options import SEMOptions
 from causalsem.sem.ordinal_moments import OrdinalMoments, ordinal_moments
 from causalsem.sem.partable import Names, names_of
-from causalsem.sem.patterns import Pattern, em_moments, patterns_of
 from causalsem.sem.syntax import Model
 
 Data: TypeAlias = Moments | BehaviourTable | pd.DataFrame

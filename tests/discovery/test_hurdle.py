@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import chi2, norm
 
 from causalsem.behaviour import moments
-from causalsem.discovery import BOSS, FCI, GES, PC, HurdleMoments, bootstrap, discover, hurdle_moments
+from causalsem.discovery import BOSS, FCI, GES, PC, BlockMoments, bootstrap, discover, hurdle_moments
 from causalsem.discovery.discover import stacked
 from causalsem.discovery.scores import GaussianBIC
 from causalsem.discovery.skeleton import ConditioningSets
@@ -42,11 +42,11 @@ def counts() -> pd.DataFrame:
     return shop_like(random_dag(5, 2, rng), 600, rng)
 
 
-def columns_of(m: HurdleMoments, names: list[str]) -> list[int]:
+def columns_of(m: BlockMoments, names: list[str]) -> list[int]:
     return [m.moments.names.index(c) for name in names for c in m.columns[m.names.index(name)]]
 
 
-def wilks(m: HurdleMoments, a: str, b: str, given: list[str]) -> float:
+def wilks(m: BlockMoments, a: str, b: str, given: list[str]) -> float:
     """1 − Λ of two blocks given others, by determinants of the unpadded correlations."""
     R = m.moments.correlation
 
@@ -192,3 +192,11 @@ def test_what_hurdle_moments_cannot_do_is_said(counts: pd.DataFrame) -> None:
     with pytest.raises(DataError, match="missing values"):
         hurdle_moments(counts.mask(counts > 20))
     assert Stack(m.moments.correlation[None], 5).p == len(m.moments.names)
+
+
+def test_columns_that_are_zero_together_do_not_share_an_indicator() -> None:
+    rng = np.random.default_rng(6)
+    buys = rng.poisson(0.8, 800)
+    frame = pd.DataFrame({"buys": buys, "spent": buys * rng.exponential(10, 800), "views": buys + rng.poisson(1, 800)})
+    assert hurdle_moments(frame).columns == (("log(1 + buys)",), ("log(1 + spent)",), ("views > 0", "log views | views > 0"))
+    assert {e[:2] for e in discover(hurdle_moments(frame), BOSS()).edges} >= {("buys", "spent")}

@@ -1,0 +1,139 @@
+"""Auto: the method and the representation that the kinds of the columns, their number and the assumptions ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from causalsem.behaviour import BehaviourTable, Moments, as_table
+from causalsem.discovery.blocks import BlockMoments, form_of, mixed_moments
+from causalsem.discovery.boss import BOSS
+from causalsem.discovery.fci import BOSSFCI, FCI
+from causalsem.discovery.kinds import VariableKind, variable_kinds
+from causalsem.discovery.pc import PC, check_alpha
+from causalsem.discovery.scores import check_penalty
+from causalsem.errors import shown
+
+# Beyond so many variables an order search takes longer than most are ready to wait, and PC is taken.
+MOST_FOR_ORDER_SEARCH = 150
+# With no more rows than variables, tests are only made given this many others.
+FEW_ROWS_CONDITIONING = 2
+# Scores know blocks of up to two columns, tests any.
+WIDEST_FOR_SCORES = 2
+
+HOW = {
+    "hurdle": "as blocks of whether and how much",
+    "indicators": "as blocks of indicators",
+    "log": "as log(1 + x)",
+    "scores": "as normal scores of their ranks",
+    "plain": "as they are",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Auto:
+    """Choose method and representation by kinds of columns, size and assumptions, and say why in `provenance["auto"]`.
+
+    Zero-inflated counts enter as hurdle blocks, nominal columns as indicators (Andrews et al. 2019), skewed ones as
+    logarithms, heavy-tailed ones as normal scores (Liu et al. 2009), missing values by EM. BOSS finds the graph, or
+    BOSSFCI with `hidden_causes`; PC or FCI where there are too many variables, too few rows, or nominal columns of many
+    levels. `kinds` says what some columns are, as in `variable_kinds`. `penalty_discount` and `alpha` go to the method.
+    """
+
+    hidden_causes: bool = False
+    kinds: Mapping[str, VariableKind] = field(default_factory=dict)
+    penalty_discount: float = 2.0
+    alpha: float = 0.01
+
+    engine: ClassVar[str] = "causalsem"
+    consumes: ClassVar[str] = "moments"
+    returns: ClassVar[str] = "CPDAG"
+    assumes: ClassVar[tuple[str, ...]] = ("those of the method it chooses",)
+
+    def __post_init__(self) -> None:
+        check_penalty(self.penalty_discount)
+        check_alpha(self.alpha)
+        object.__setattr__(self, "kinds", dict(self.kinds))
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What Auto chose: the moments to work on, the method, the kinds it saw, and why, in sentences."""
+
+    data: Moments | BlockMoments
+    method: Any
+    kinds: Mapping[str, VariableKind]
+    why: tuple[str, ...]
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """Return the choice as plain values."""
+        return {"method": type(self.method).__name__, "kinds": dict(self.kinds), "why": list(self.why)}
+
+
+def choose(data: Moments | BlockMoments | BehaviourTable | pd.DataFrame, auto: Auto) -> Choice:
+    """Return what Auto chooses for some data."""
+    if isinstance(data, (Moments, BlockMoments)):
+        method, why = _method(data, auto)
+        return Choice(data, method, {}, ("moments tell no kinds of columns: they are used as they are", *why))
+    table = as_table(data)
+    kinds = variable_kinds(table, {name: kind for name, kind in auto.kinds.items() if name in table.names})
+    ready = _plain_if_single(mixed_moments(table, kinds=kinds))
+    method, why = _method(ready, auto)
+    return Choice(ready, method, kinds, (*_how_columns_enter(ready, kinds), *_missing(table, ready), *why))
+
+
+def _plain_if_single(blocks: BlockMoments) -> Moments | BlockMoments:
+    """Return the plain moments when every variable is one column."""
+    if any(len(block) > 1 for block in blocks.columns):
+        return blocks
+    m = blocks.moments
+    return (
+        Moments(blocks.names, m.n, m.mean, m.covariance)
+        if all(c[0] == n for c, n in zip(blocks.columns, blocks.names, strict=True))
+        else blocks
+    )
+
+
+def _how_columns_enter(ready: Moments | BlockMoments, kinds: Mapping[str, VariableKind]) -> list[str]:
+    columns = ready.columns if isinstance(ready, BlockMoments) else tuple((name,) for name in ready.names)
+    ways: dict[tuple[str, str], list[str]] = {}
+    for name, block in zip(ready.names, columns, strict=True):
+        ways.setdefault((kinds[name], HOW[form_of(name, block)]), []).append(name)
+    return [f"{shown(names)} look {kind}: they enter {how}" for (kind, how), names in ways.items()]
+
+
+def _missing(table: BehaviourTable, ready: Moments | BlockMoments) -> list[str]:
+    names = [name for name in table.names if np.isnan(table.column(name)).any()]
+    if not names:
+        return []
+    return [f"{shown(names)} have missing values: moments are those of EM, counted as {ready.n:,} of {len(table):,} rows"]
+
+
+def _method(ready: Moments | BlockMoments, auto: Auto) -> tuple[Any, list[str]]:
+    """Return the method, and why."""
+    p = len(ready.names)
+    columns = len(ready.moments.names) if isinstance(ready, BlockMoments) else p
+    widest = max((len(block) for block in ready.columns), default=1) if isinstance(ready, BlockMoments) else 1
+    cap = FEW_ROWS_CONDITIONING if ready.n <= columns else None
+    tests = None
+    if cap is not None:
+        tests = f"{ready.n:,} rows for {columns} columns: tests given at most {cap} others"
+    elif widest > WIDEST_FOR_SCORES:
+        tests = f"a nominal column has {widest} indicators: tests, which take blocks of any width"
+    elif p > MOST_FOR_ORDER_SEARCH:
+        tests = f"{p} variables: tests, whose time grows least"
+    if auto.hidden_causes:
+        hidden = "hidden common causes are allowed"
+        if tests is not None:
+            return FCI(alpha=auto.alpha, max_conditioning=cap), [f"{hidden}; {tests} (FCI)"]
+        return BOSSFCI(alpha=auto.alpha, penalty_discount=auto.penalty_discount), [f"{hidden}: order search, then FCI (BOSSFCI)"]
+    if tests is not None:
+        return PC(alpha=auto.alpha, max_conditioning=cap), [f"{tests} (PC)"]
+    return BOSS(penalty_discount=auto.penalty_discount), [
+        f"{p} variables, no hidden causes assumed: the most accurate search at this size (BOSS)"
+    ]

@@ -1,0 +1,98 @@
+"""discover(data, "auto"): what it chooses, that it says why, and how near the truth that brings it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from causalsem.behaviour import moments
+from causalsem.discovery import BOSS, BOSSFCI, FCI, PC, Auto, bootstrap, discover, mixed_moments
+from causalsem.errors import SettingError
+from causalsem.graph import Knowledge, to_cpdag
+from causalsem.simulate import behaviour_world, erdos_renyi_dag
+from tests.discovery.worlds import random_dag, sample
+
+
+def test_behaviour_like_data_are_found_nearly_exactly() -> None:
+    wrong, right, found, true = 0, 0, 0, 0
+    for seed in range(8):
+        graph = erdos_renyi_dag(10, degree=2.5, seed=500 + seed)
+        rng = np.random.default_rng(seed)
+        families = {name: str(rng.choice(["trait", "binary", "count", "rating"], p=[0.25, 0.2, 0.4, 0.15])) for name in graph.nodes}
+        world = behaviour_world(graph, 2000, families=families, seed=seed)
+        marks, truth = discover(world.frame, "auto").marks, to_cpdag(graph).marks
+        wrong += int(np.triu((marks != truth) | (marks.T != truth.T)).sum())
+        right += int(np.triu((marks != 0) & (truth != 0)).sum())
+        found, true = found + int(np.triu(marks != 0).sum()), true + int(np.triu(truth != 0).sum())
+    assert 2 * right / (found + true) >= 0.95
+    assert wrong / 8 <= 4
+
+
+def test_the_choice_is_that_of_the_method_by_hand_and_says_why() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"visits": rng.poisson(0.8, 900), "age": rng.normal(40, 9, 900)})
+    frame["spent"] = rng.binomial(1, 0.5, 900) * frame["visits"] * rng.exponential(10, 900)
+    graph = discover(frame, "auto", knowledge=Knowledge(tiers=[["age"], ["visits"], ["spent"]]))
+    assert graph == discover(mixed_moments(frame), BOSS(), knowledge=Knowledge(tiers=[["age"], ["visits"], ["spent"]]))
+    told = graph.provenance["auto"]
+    assert told["kinds"] == {"visits": "zero-inflated", "age": "continuous", "spent": "zero-inflated"}
+    assert "['visits', 'spent'] look zero-inflated: they enter as blocks of whether and how much" in told["why"]
+    assert any("(BOSS)" in line for line in told["why"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "rows", "method", "why"),
+    [
+        (Auto(), 300, BOSS, "no hidden causes"),
+        (Auto(hidden_causes=True), 300, BOSSFCI, "hidden common causes are allowed"),
+        (Auto(kinds={"v1": "nominal"}), 300, PC, "nominal column has 4 indicators"),
+        (Auto(kinds={"v1": "nominal"}, hidden_causes=True), 300, FCI, "nominal column has 4 indicators"),
+    ],
+)
+def test_size_assumptions_and_kinds_decide_the_method(settings: Auto, rows: int, method: type, why: str) -> None:
+    rng = np.random.default_rng(1)
+    frame = sample(random_dag(6, 2, rng), rows, rng)
+    frame["v1"] = np.arange(rows) % 5
+    graph = discover(frame, settings)
+    assert graph.provenance["method"] == method.__name__
+    assert why in " ".join(graph.provenance["auto"]["why"])
+
+
+def test_fewer_rows_than_columns_are_tested_given_few_others() -> None:
+    rng = np.random.default_rng(5)
+    told = discover(sample(random_dag(40, 1.5, rng), 30, rng), "auto").provenance
+    assert told["settings"]["max_conditioning"] == 2
+    assert "30 rows for 40 columns" in " ".join(told["auto"]["why"])
+
+
+def test_moments_are_taken_as_they_are_and_many_variables_go_to_tests() -> None:
+    rng = np.random.default_rng(2)
+    m = moments(sample(random_dag(160, 1, rng), 400, rng))
+    told = discover(m, "auto").provenance
+    assert told["method"] == "PC"
+    assert "160 variables" in " ".join(told["auto"]["why"])
+
+
+def test_missing_values_are_filled_by_em_and_said() -> None:
+    rng = np.random.default_rng(3)
+    frame = sample(random_dag(5, 2, rng), 800, rng)
+    holes = frame.mask(pd.DataFrame(rng.random(frame.shape) < 0.1, columns=frame.columns))
+    graph = discover(holes, "auto")
+    assert graph == discover(frame, "auto")
+    assert "missing values: moments are those of EM" in " ".join(graph.provenance["auto"]["why"])
+    assert bootstrap(holes, "auto", times=5).times == 5
+
+
+def test_bootstrap_chooses_once_and_tells_it() -> None:
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame({"a": rng.poisson(0.7, 500), "b": rng.normal(size=500)})
+    frame["c"] = frame["b"] + rng.normal(size=500)
+    stability = bootstrap(frame, "auto", times=20, seed=1)
+    assert stability.provenance["auto"]["method"] == stability.provenance["method"] == "BOSS"
+    assert stability.frequency("b", "c") == 1
+
+
+def test_settings_out_of_range_are_refused() -> None:
+    with pytest.raises(SettingError, match="alpha is 2"):
+        Auto(alpha=2)
