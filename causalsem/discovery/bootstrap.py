@@ -12,20 +12,13 @@ import pandas as pd
 from causalsem._progress import progress
 from causalsem._values import FloatArray, IntArray
 from causalsem.behaviour import BehaviourTable, Moments, as_table
-<<<<<<< HEAD
-from causalsem.behaviour.moments import SINGULAR
-from causalsem.discovery.discover import hurdle_stack, prepared, run
-from causalsem.discovery.found import Evidence, Found, Rules
-from causalsem.discovery.hurdle import HurdleMoments, hurdle_moments, hurdle_rows
-=======
 from causalsem.behaviour.moments import SINGULAR, incomplete_moments
 from causalsem.discovery.auto import Auto, choose
 from causalsem.discovery.blocks import BlockMoments, block_rows, hurdle_moments
 from causalsem.discovery.budget import while_in_time
 from causalsem.discovery.discover import block_stack, prepared, run, told
-from causalsem.discovery.found import Found, Rules
+from causalsem.discovery.found import Evidence, Found, Rules
 from causalsem.discovery.independence.row_tests import RowTests
->>>>>>> 651a64d (discover(data, 'auto') chooses by kinds of columns and says why; tests that read rows; EM moments for missing values)
 from causalsem.discovery.methods import Method, as_method, own_search
 from causalsem.discovery.stability import EdgeStability
 from causalsem.discovery.stack import Stack
@@ -74,12 +67,8 @@ def bootstrap(
     ready, variables, n = prepared(data, settings)
     rules = Rules.of(knowledge, variables)
     rng = np.random.default_rng(seed)
-<<<<<<< HEAD
     evidence = None
-    if isinstance(ready, np.ndarray):
-=======
     if isinstance(ready, (np.ndarray, RowTests)):
->>>>>>> 651a64d (discover(data, 'auto') chooses by kinds of columns and says why; tests that read rows; EM moments for missing values)
         found = _from_rows(ready, units_of(table), settings, rules, times, rng)
     else:
         found, R = _from_moments(ready, table, settings, rules, times, rng)
@@ -92,13 +81,9 @@ def bootstrap(
         "seed": seed,
         "left_out": times - len(found),
     }
-<<<<<<< HEAD
-    return EdgeStability(variables, np.stack([f.marks for f in found]), _common_kind(found), provenance, evidence)
-=======
     if auto is not None:
         provenance["auto"] = auto.told
-    return EdgeStability(variables, np.stack([f.marks for f in found]), _common_kind(found), provenance)
->>>>>>> 651a64d (discover(data, 'auto') chooses by kinds of columns and says why; tests that read rows; EM moments for missing values)
+    return EdgeStability(variables, np.stack([f.marks for f in found]), _common_kind(found), provenance, evidence)
 
 
 def units_of(table: BehaviourTable) -> IntArray:
@@ -117,31 +102,19 @@ def _common_kind(found: list[Found]) -> Kind:
 
 
 def _from_moments(
-<<<<<<< HEAD
-    moments: Moments | HurdleMoments, table: BehaviourTable, settings: Method, rules: Rules, times: int, rng: np.random.Generator
-) -> tuple[list[Found], FloatArray]:
-    rows = table.matrix() if isinstance(moments, Moments) else hurdle_rows(table, moments)
-    R = resampled_correlations(rows, units_of(table), times, rng)
-=======
     moments: Moments | BlockMoments, table: BehaviourTable, settings: Method, rules: Rules, times: int, rng: np.random.Generator
-) -> list[Found]:
+) -> tuple[list[Found], FloatArray]:
     rows = table.matrix() if isinstance(moments, Moments) else block_rows(table, moments)
     resample = resampled_em_correlations if np.isnan(rows).any() else resampled_correlations
     R = resample(rows, units_of(table), times, rng)
->>>>>>> 651a64d (discover(data, 'auto') chooses by kinds of columns and says why; tests that read rows; EM moments for missing values)
     usable = np.asarray(np.isfinite(R).all(axis=(1, 2)))
     usable[usable] = np.linalg.eigvalsh(R[usable])[:, 0] >= SINGULAR
     R = R[usable]
     _report_left_out(times, len(R))
     if settings.engine != "causalsem":
         again = (Moments.from_covariance(one, moments.n, moments.names) for one in R)
-<<<<<<< HEAD
         return [run(one, settings, rules) for one in progress(again, "bootstrap", total=len(R))], R
-    stack = Stack(R, moments.n) if isinstance(moments, Moments) else hurdle_stack(R, moments)
-=======
-        return [run(one, settings, rules) for one in progress(again, "bootstrap", total=len(R))]
     stack = Stack(R, moments.n) if isinstance(moments, Moments) else block_stack(R, moments)
->>>>>>> 651a64d (discover(data, 'auto') chooses by kinds of columns and says why; tests that read rows; EM moments for missing values)
     parts = [stack.part(k, k + PART) for k in range(0, stack.size, PART)]
     return [found for part in progress(parts, "bootstrap") for found in own_search(settings)(part, settings, rules)], R
 
