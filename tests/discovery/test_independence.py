@@ -109,7 +109,7 @@ def classes(rng: np.random.Generator) -> FloatArray:
 @pytest.mark.parametrize(
     ("draw", "test"),
     [(counts, RegressionTest()), (mixed, RegressionTest()), (mixed, ConditionalGaussian()), (classes, GSquare()), (classes, ChiSquare())],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_tests_hold_their_level_on_data_of_their_kind_and_see_a_relation(draw: Draw, test: Any) -> None:
     rejected = seen = 0
