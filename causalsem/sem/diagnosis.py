@@ -10,6 +10,7 @@ from causalsem._values import FloatArray
 from causalsem.errors import shown
 from causalsem.graph.causal_graph import find_cycle
 from causalsem.sem.constraints import Constraints
+from causalsem.sem.equations import strengths_of
 from causalsem.sem.matrices import RAM
 from causalsem.sem.partable import ParameterTable
 from causalsem.sem.sample import Sample
@@ -31,6 +32,16 @@ def data_notes(samples: Sequence[Sample], *, means: bool) -> list[str]:
             ratio = np.sqrt(variances[high] / variances[low])
             pair = f"{sample.names[high]!r} varies {ratio:.0e} times as much as {sample.names[low]!r}"
             notes.append(f"variables on very different scales: {pair}; rescale them (in thousands, in percent) to keep digits")
+    return notes
+
+
+def weak_instrument_notes(rams: Sequence[RAM], samples: Sequence[Sample]) -> list[str]:
+    """Return which equations rest on instruments that say too little."""
+    notes = []
+    for one in strengths_of(rams, samples):
+        if one.weak:
+            said = f"weak instruments {shown(one.instruments)} for {shown(one.causes)} in the equation of {one.equation!r}"
+            notes.append(f"{said} (first-stage F = {one.F:.1f} < 10): its estimates may be far off; look for stronger instruments")
     return notes
 
 

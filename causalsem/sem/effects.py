@@ -98,8 +98,7 @@ def effects_between(ram: RAM, theta: FloatArray, vcov: FloatArray, cause: str, e
     place = {n: k for k, n in enumerate(ram.names.all)}
     i, j = place[cause], place[effect]
     A = ram.fill(theta)[0]
-    arrows = ram.A0 != 0
-    arrows[ram.a_row, ram.a_col] = True
+    arrows = ram.arrows
     total, by_total = _total(ram, theta, i, j)
     direct, by_direct = float(A[j, i]), _entry_gradient(ram, j, i, len(theta))
     made = [(total, by_total), (direct, by_direct), (total - direct, by_total - by_direct)]

@@ -14,18 +14,18 @@ from causalsem._values import FloatArray
 from causalsem.errors import AssumptionWarning, ConvergenceWarning, DataWarning, NotConvergedError, NotIdentifiedError, SettingError, shown
 from causalsem.graph import CausalGraph
 from causalsem.sem.constraints import Constraints, independent_rows
-from causalsem.sem.diagnosis import admissibility_notes, automatic_remarks, data_notes, feedback_remarks
+from causalsem.sem.diagnosis import admissibility_notes, automatic_remarks, data_notes, feedback_remarks, weak_instrument_notes
 from causalsem.sem.discrepancy import Discrepancy
 from causalsem.sem.estimators import Setup, covariance_of, derivatives_at
 from causalsem.sem.from_graph import member_of_class, model_of_graph
-from causalsem.sem.identification import check_identified, explanation, flat_directions
+from causalsem.sem.identification import check_identified, explanation, flat_directions, is_plainly_identified
 from causalsem.sem.matrices import RAM, ram_of
 from causalsem.sem.measures import fit_measures
 from causalsem.sem.options import PLANS, Preset, SEMOptions
 from causalsem.sem.partable import ParameterTable
 from causalsem.sem.result import SEMFit
 from causalsem.sem.sample import Data, group_labels, ordered_levels, samples_of
-from causalsem.sem.solutions import equally_good, has_feedback, largest_radius
+from causalsem.sem.solutions import equally_good, has_feedback, largest_radius, may_have_others
 from causalsem.sem.solver import Begun, Solution, look, minimise
 from causalsem.sem.standard_errors import delta_se
 from causalsem.sem.starts import start_values
@@ -98,6 +98,7 @@ def _fit(spec: Model, data: Data, options: SEMOptions, engine: str, notes: dict[
     vcov = _covariance(setup, problem, found, J, options, table)
     measures = fit_measures(table, rams, setup, problem, found, J)
     told = admissibility_notes(table, rams, found, constraints)
+    told += [] if is_plainly_identified(rams) else weak_instrument_notes(rams, samples)
     for note in told:
         warnings.warn(note, AssumptionWarning, stacklevel=3)
     facts = {"engine": engine, "preset": options.preset, "steps": found.steps, "warnings": tuple(told), **notes}
@@ -139,7 +140,7 @@ def _solve(
     if not found.converged:
         message = f"no optimum after {found.steps} steps (discrepancy {found.at.value:.6g}); check scale and starts, or raise max_steps"
         raise NotConvergedError(message, partial=found.theta, steps=found.steps)
-    return _settled(problem, rams, setup, found, constraints, options) if has_feedback(rams) else found
+    return _settled(problem, rams, setup, found, constraints, options) if may_have_others(rams) else found
 
 
 def _from_engine(setup: Setup, problem: Discrepancy, table: ParameterTable, engine: str) -> Solution:
@@ -160,13 +161,15 @@ def _from_engine(setup: Setup, problem: Discrepancy, table: ParameterTable, engi
 def _settled(
     problem: Discrepancy, rams: tuple[RAM, ...], setup: Setup, found: Solution, constraints: Constraints, options: SEMOptions
 ) -> Solution:
-    """Return the solution of a feedback model that settles, and warn when others fit as well."""
+    """Return the best solution, of feedback the one that settles, and warn when others fit as well."""
     good = equally_good(problem, rams, setup.samples, found, constraints, options.seed)
     if len(good) > 1:
-        radii = ", ".join(f"{largest_radius(rams, s.theta):.3g}" for s in good)
-        note = f"{len(good)} solutions fit equally well (spectral radius of the feedback: {radii}); the first is reported"
-        cure = "add one instrument, a cause of a single variable of the loop, to tell them apart"
-        warnings.warn(f"{note}; {cure}", AssumptionWarning, stacklevel=5)
+        note, cure = f"{len(good)} solutions fit equally well", "add one instrument, a cause of a single variable, to tell them apart"
+        if has_feedback(rams):
+            radii = ", ".join(f"{largest_radius(rams, s.theta):.3g}" for s in good)
+            note += f" (spectral radius of the feedback: {radii})"
+            cure = "add one instrument, a cause of a single variable of the loop, to tell them apart"
+        warnings.warn(f"{note}; the first is reported; {cure}", AssumptionWarning, stacklevel=5)
     return replace(good[0], others=tuple(s.theta for s in good[1:]))
 
 

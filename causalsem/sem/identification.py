@@ -11,6 +11,7 @@ from causalsem._values import FloatArray
 from causalsem.errors import NotIdentifiedError, shown
 from causalsem.sem.constraints import Constraints, null_space
 from causalsem.sem.discrepancy import Derivatives, Discrepancy, NormalML
+from causalsem.sem.equations import equation_conditions, order_words
 from causalsem.sem.matrices import RAM, ram_of
 from causalsem.sem.options import SEMOptions
 from causalsem.sem.ordinal_model import without_weights
@@ -59,11 +60,7 @@ def is_plainly_identified(rams: Sequence[RAM]) -> bool:
         q = len(ram.A0)
         if ram.responses is not None or ram.p < q or (ram.means and len(ram.m_row) > q):
             return False
-        arrows = ram.A0 != 0
-        arrows[ram.a_row, ram.a_col] = True
-        bows = (arrows | arrows.T)[ram.s_row, ram.s_col]
-        fixed = (ram.S0 != 0) & (arrows | arrows.T)
-        if bows.any() or fixed.any() or not ram.recursive:
+        if not ram.recursive or (ram.spreads & (ram.arrows | ram.arrows.T)).any():
             return False
     return True
 
@@ -79,11 +76,21 @@ def check_identified(model: Model, table: ParameterTable, rams: Sequence[RAM], o
     flat = open_directions(table, options.seed)
     if flat.shape[1]:
         evidence = explanation(table, flat)
-        found = smallest_repairs(model, options, table, evidence["parameters"], lambda m: _is_identified(m, options, table))
+        found = repairs_of(model, options, table, evidence["parameters"])
         message = evidence.pop("message")
+        rams_alone = without_data(table)[0]
+        if len(rams_alone) == 1 and not rams_alone[0].names.lv and rams_alone[0].responses is None:
+            ram = rams_alone[0]
+            equations = equation_conditions(ram.names.ov, ram.arrows, ram.spreads, np.random.default_rng(options.seed))
+            message += "".join(f"; {one}" for one in order_words(equations))
         if found:
             message += "; what would identify it: " + "; or ".join(found)
         raise NotIdentifiedError(message, **evidence, repairs=tuple(found))
+
+
+def repairs_of(model: Model, options: SEMOptions, table: ParameterTable, open_names: Sequence[str]) -> list[str]:
+    """Return the smallest changes that would identify a model, in words, each verified by its rank."""
+    return smallest_repairs(model, options, table, open_names, lambda m: _is_identified(m, options, table))
 
 
 def _is_regular(start: Derivatives | None) -> bool:
@@ -98,17 +105,18 @@ def _is_regular(start: Derivatives | None) -> bool:
 def _is_identified(model: Model, options: SEMOptions, like: ParameterTable) -> bool:
     """Tell whether a changed model has full rank."""
     table = build_table(model, options, like.group_labels, like.levels)
-    return table.count - _equalities(table) <= moment_count(table) and not open_directions(table, options.seed).shape[1]
+    return table.count - equalities(table) <= moment_count(table) and not open_directions(table, options.seed).shape[1]
 
 
-def _equalities(table: ParameterTable) -> int:
+def equalities(table: ParameterTable) -> int:
+    """Count the `==` relations of a table."""
     return sum(r.op == "==" for r in table.relations)
 
 
 def open_directions(table: ParameterTable, seed: int) -> FloatArray:
     """Return the directions of θ that change no moment, (k, open), from the point with the fewest; units are parameters' own precisions."""
     constraints = Constraints.build(table)
-    problem = _without_data(table)
+    problem = _discrepancy_without_data(table)
     rng = np.random.default_rng(seed)
     best = None
     for _ in range(POINTS):
@@ -123,20 +131,25 @@ def open_directions(table: ParameterTable, seed: int) -> FloatArray:
     return np.zeros((table.count, 0)) if best is None else best
 
 
-def _without_data(table: ParameterTable) -> Discrepancy:
-    """Return a discrepancy of a table for standardised, weakly correlated fixed causes: the data play no part in the rank.
-
-    It is ML, or least squares over all moments where variables are ordered.
-    """
+def without_data(table: ParameterTable) -> tuple[tuple[RAM, ...], tuple[Sample, ...]]:
+    """Return a table's matrices for standardised, weakly correlated fixed causes, and the samples they stand for."""
     samples = []
     for label, names in zip(table.block_labels, table.names, strict=True):
         p = len(names.ov)
         samples.append(Sample(label, names.ov, p + 2, np.full(p, 0.3), 0.8 * np.eye(p) + 0.2))
-    rams = tuple(ram_of(table, g, s.covariance, s.mean) for g, s in enumerate(samples, start=1))
+    return tuple(ram_of(table, g, s.covariance, s.mean) for g, s in enumerate(samples, start=1)), tuple(samples)
+
+
+def _discrepancy_without_data(table: ParameterTable) -> Discrepancy:
+    """Return a discrepancy whose information has the rank of the moments' Jacobian, whatever the data.
+
+    It is ML, or least squares over all moments where variables are ordered.
+    """
+    rams, samples = without_data(table)
     weights = np.full(len(samples), 1.0 / len(samples))
     if table.levels:
         return without_weights(rams, weights, table.count)
-    return NormalML.build(rams, tuple(samples), weights, table.count)
+    return NormalML.build(rams, samples, weights, table.count)
 
 
 def random_point(table: ParameterTable, problem: Discrepancy, rng: np.random.Generator) -> FloatArray:
@@ -168,7 +181,7 @@ def explanation(table: ParameterTable, flat: FloatArray, where: str = "") -> dic
     """Return the message and evidence for directions that stay open."""
     weight = np.linalg.norm(flat, axis=1)
     open_ = tuple(name for name, w in zip(table.parameter_names, weight, strict=True) if w > 1e-4)
-    moments, free = moment_count(table), table.count - _equalities(table)
+    moments, free = moment_count(table), table.count - equalities(table)
     rank = free - flat.shape[1]
     count = f"{free} free parameters, {moments} moments, rank {rank}"
     message = f"the model is not identified {where}({count}); undetermined: {shown(open_, 12)}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import lapack
 
-from causalsem._values import FloatArray, IntArray
+from causalsem._values import BoolArray, FloatArray, IntArray
 from causalsem.sem.partable import Names, ParameterTable, Row
 from causalsem.sem.responses import Responses
 
@@ -57,6 +57,21 @@ class RAM:
     def entries(self) -> int:
         """How many free entries A, S and m have."""
         return len(self.parameters)
+
+    @property
+    def arrows(self) -> BoolArray:
+        """[effect, cause] True where there is an arrow, free or fixed off zero, (q, q)."""
+        out = self.A0 != 0
+        out[self.a_row, self.a_col] = True
+        return out
+
+    @property
+    def spreads(self) -> BoolArray:
+        """[i, j] True where two variables (or their errors) covary, freely or fixed off zero, (q, q); False on the diagonal."""
+        out = self.S0 != 0
+        out[self.s_row, self.s_col] = out[self.s_col, self.s_row] = True
+        np.fill_diagonal(out, False)
+        return out
 
     def fill(self, theta: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return A, S and m at `theta`."""

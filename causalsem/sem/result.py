@@ -24,6 +24,7 @@ from causalsem.sem.sample import Sample
 if TYPE_CHECKING:
     from causalsem.behaviour.table import BehaviourTable
     from causalsem.sem.bootstrap import Bootstrap
+    from causalsem.sem.identification_verdict import Identification
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,6 +148,13 @@ class SEMFit:
         from causalsem.sem.text import graph_of
 
         return graph_of(self.rams[0])
+
+    @property
+    def identification(self) -> Identification:
+        """What data can tell about the model, edge by edge, with the rank of the information and the strength of instruments."""
+        from causalsem.sem.identification_verdict import identification_of_fit
+
+        return identification_of_fit(self)
 
     # -- what else the model says ----------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Feedback models can have several equally good solutions: look for them, and prefer one whose feedback settles."""
+"""Some models, those with feedback above all, have several equally good solutions: look for them, prefer one that settles."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from causalsem._values import FloatArray
 from causalsem.sem.constraints import Constraints
 from causalsem.sem.diagnosis import spectral_radius
 from causalsem.sem.discrepancy import Discrepancy
+from causalsem.sem.half_trek import half_trek_solved
+from causalsem.sem.identification import is_plainly_identified
 from causalsem.sem.matrices import RAM
 from causalsem.sem.sample import Sample
 from causalsem.sem.solver import Solution, minimise
@@ -24,6 +26,18 @@ def has_feedback(rams: Sequence[RAM]) -> bool:
     return not all(ram.recursive for ram in rams)
 
 
+def may_have_others(rams: Sequence[RAM]) -> bool:
+    """Tell whether a model of observed variables could have several equally good solutions.
+
+    Feedback can; of the others those that no theorem proves unique (Foygel, Draisma & Drton 2012).
+    """
+    if has_feedback(rams):
+        return True
+    return any(
+        ram.p == len(ram.A0) and not is_plainly_identified([ram]) and len(half_trek_solved(ram.arrows, ram.spreads)) < ram.p for ram in rams
+    )
+
+
 def equally_good(
     problem: Discrepancy, rams: Sequence[RAM], samples: Sequence[Sample], first: Solution, constraints: Constraints, seed: int
 ) -> list[Solution]:
@@ -31,10 +45,10 @@ def equally_good(
     rng = np.random.default_rng(seed)
     found = [first]
     n = sum(s.n for s in samples)
-    radius = max(largest_radius(rams, first.theta), 1e-3)
+    radius = largest_radius(rams, first.theta)
     for k in range(STARTS):
         # A loop of gain g has its twin near gain 1/g: half of the starts stretch the first solution to there.
-        stretch = radius**-2 * rng.uniform(0.6, 1.6) if k % 2 == 0 else None
+        stretch = radius**-2 * rng.uniform(0.6, 1.6) if radius > 1e-3 and k % 2 == 0 else None
         start = _other_start(rams, samples, first.theta, stretch, rng)
         if problem.at(start) is None:
             continue

@@ -51,14 +51,10 @@ def _modifier(row: Row, shared: set[int]) -> str:
 def graph_of(ram: RAM) -> CausalGraph:
     """Return the graph of a model: arrows, bidirected edges, latent nodes; raises CycleError for a feedback model."""
     names = ram.names.all
-    arrows = ram.A0 != 0
-    arrows[ram.a_row, ram.a_col] = True
-    edges: list[Edge] = [(names[c], names[r], Mark.TAIL, Mark.ARROW) for r, c in np.argwhere(arrows)]
+    edges: list[Edge] = [(names[c], names[r], Mark.TAIL, Mark.ARROW) for r, c in np.argwhere(ram.arrows)]
     joined = {frozenset((a, b)) for a, b, _, _ in edges}
-    spread = (ram.S0 != 0) & ~np.eye(len(names), dtype=bool)
-    spread[ram.s_row, ram.s_col] |= ram.s_row != ram.s_col
     x = set(ram.names.ov_x)
-    for i, j in np.argwhere(np.tril(spread | spread.T)):
+    for i, j in np.argwhere(np.tril(ram.spreads)):
         a, b = names[j], names[i]
         # Fixed causes covary freely, which is no claim of the model; a bow (arrow and bidirected edge) keeps its arrow.
         if not (a in x and b in x) and frozenset((a, b)) not in joined:
