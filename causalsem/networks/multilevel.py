@@ -48,6 +48,17 @@ class MultilevelNet(Net):
             outputs = outputs + _along(_own(self.item_slopes, inputs.item, known_i), x_u[inputs.user])
         return Heads.split(outputs, self.shape.arms)
 
+    @torch.no_grad()
+    def write(self, head: int, users: torch.Tensor, items: torch.Tensor, crosses: torch.Tensor, pair: torch.Tensor) -> None:
+        """Set one head: `users` (M, U, 1 + di), `items` (M, I, 1 + du), `crosses` (M, 1 + du, 1 + di), `pair` (M, k), constants first."""
+        out = self.intercept.shape[-1]
+        self.intercept[..., head] = crosses[:, :1, 0]
+        self.user[..., head], self.item[..., head] = users[..., 0], items[..., 0]
+        self.user_weight[..., head], self.item_weight[..., head], self.pair_weight[..., head] = crosses[:, 1:, 0], crosses[:, 0, 1:], pair
+        wide = ((self.user_slopes, users[..., 1:]), (self.item_slopes, items[..., 1:]), (self.crosses, crosses[:, 1:, 1:]))
+        for table, slopes in wide:
+            table.view(*table.shape[:-1], -1, out)[..., head] = slopes.to(table)
+
     def penalty(self, information: torch.Tensor) -> torch.Tensor:
         s, total = self.settings, torch.zeros((), device=information.device)
         levels = (

@@ -49,7 +49,9 @@ class Multilevel:
 
     predictor = b + a_u + a_i + C (x_u, x_i, z) + x_uᵀ B x_i + s_uᵀ x_i + r_iᵀ x_u. Each prior is the standard deviation of a
     normal prior on the scale of the predictor: of the intercepts a (`id_prior`), the slopes of users on item traits and of items on
-    user traits s, r (`slope_prior`), the crosses B (`cross_prior`) and the traits' own weights C (`weight_prior`).
+    user traits s, r (`slope_prior`), the crosses B (`cross_prior`) and the traits' own weights C (`weight_prior`). These serve
+    where it is trained by gradient steps; solved on the grid of users × items, `fit_outcome` learns a prior for
+    every level and trait from the log instead.
     """
 
     id_prior: float = 0.5

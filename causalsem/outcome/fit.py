@@ -17,7 +17,7 @@ from causalsem.errors import ForbiddenVariableError, SettingError, check_names, 
 from causalsem.networks.settings import Multilevel, TwoTower
 from causalsem.outcome.checkpoint import Checkpoint
 from causalsem.outcome.encoder import Encoded, Encoder, check_pairs
-from causalsem.outcome.losses import DR, Loss
+from causalsem.outcome.losses import DR, SNIPS, Loss
 from causalsem.outcome.losses.table import loss_of
 from causalsem.outcome.model import OutcomeModel
 from causalsem.outcome.problem import Problem, target
@@ -37,6 +37,7 @@ def fit_outcome(
     propensity: str | None = None,
     members: int = 5,
     clip: float = 0.05,
+    correction: float | None = None,
     epochs: int | None = None,
     batch_size: int = 8192,
     learning_rate: float | None = None,
@@ -52,22 +53,34 @@ def fit_outcome(
     `adjust.variables`; `features` are further columns that may not be forbidden. Pairs must hold the untreated too:
     with unit ("user", "item") these are the pairs without exposure.
 
-    The pairs are cut into `members` folds and as many networks trained side by side, each blind to its fold.
-    First their propensity heads learn P(T = 1 | user, item, Z) (or the column `propensity` gives it), are calibrated
-    on the unseen folds, and floored at `clip` × the arm's share. Then the outcome heads learn by `loss` on the same
-    representation. The learning rate falls to zero over `epochs` (None: at least 4,
-    and at least 128 steps of `batch_size` pairs or, for small data, of a 32nd of them); training stops earlier when the unseen
-    folds have not improved for `patience` epochs (None: a quarter of them, at least 2), and the best epoch is kept. Last, one number
-    per arm shifts the predictions so that weighted residuals on the unseen folds average zero, which makes the mean
-    effect doubly robust (targeting; van der Laan & Rubin 2006).
+    The pairs are cut into `members` folds and as many networks fitted side by side, each blind to its fold. First their
+    propensity heads learn P(T = 1 | user, item, Z) (or the column `propensity` gives it), are calibrated on the unseen
+    folds, and floored at `clip` × the arm's share. Then the outcome heads learn by `loss`. Last, one number per arm
+    shifts the predictions so that weighted residuals on the unseen folds average zero, which makes the mean effect
+    doubly robust (targeting; van der Laan & Rubin 2006).
+
+    Without a `network` it is `Multilevel` where users × items fit one grid and the loss is a weighted likelihood
+    (naive, ips, snips), else `TwoTower`; without a `loss`, snips for the first and dr for the second. `Multilevel` on a grid is
+    solved level by level, its prior variances learnt from the log (empirical Bayes), and the weights of its loss are
+    taken to the power `correction`: by default the least weighted error on the unseen folds chooses it between 0 (naive)
+    and 1, and stays at 0 unless the gain exceeds a paired standard error. Other networks train by gradient steps and ignore `correction`:
+    the learning rate falls to zero over `epochs` (None: at least 4, and at least 128 steps of `batch_size` pairs or,
+    for small data, of a 32nd of them); training stops earlier when the unseen folds have not improved for `patience` epochs
+    (None: a quarter of them, at least 2), and the best epoch is kept.
 
     `checkpoint` names a file written after every epoch; a killed fit called again goes on from there with the same
     numbers. Raises ForbiddenVariableError, DataError, OverlapError (one class of T only) and TrainingError (NaN).
     """
-    network, loss = network or TwoTower(), loss_of(loss if loss is not None else DR())
-    learning_rate = network.usual_rate if learning_rate is None else learning_rate
     _check_settings(members, clip, epochs, batch_size, learning_rate, precision)
+    if correction is not None and not 0 <= correction <= 1:
+        raise SettingError(
+            f"correction={correction} is no share of the full correction; choose it in [0, 1], or None to let the log choose"
+        )
     names = _columns(pairs, adjust, features, propensity)
+    encoder = Encoder.learn(pairs, names, seed)
+    encoded = encoder.encode(pairs)
+    network, loss = _method(network, None if loss is None else loss_of(loss), encoded, members)
+    learning_rate = network.usual_rate if learning_rate is None else learning_rate
     problem = _problem(pairs, adjust, loss)
     settings: dict[str, Any] = {
         "loss": loss.name,
@@ -76,16 +89,28 @@ def fit_outcome(
         "features": features,
         "propensity": propensity,
         **{"members": members, "clip": clip, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate},
+        "correction": correction,
         **{"patience": patience, "precision": precision, "seed": seed},
     }
     settings = json.loads(json_text(settings))  # as they come back from a file
-    return _fit(pairs, adjust, names, network, loss, problem, settings, device, checkpoint)
+    return _fit(pairs, adjust, names, encoder, encoded, network, loss, problem, settings, device, checkpoint)
+
+
+def _method(network: TwoTower | Multilevel | None, loss: Loss | None, encoded: Encoded, members: int) -> tuple[TwoTower | Multilevel, Loss]:
+    """Return network and loss, the ones not asked for chosen so that they suit the data and each other."""
+    from causalsem.outcome.closed_form import fits_grid, takes_likelihood
+
+    if network is None:
+        network = Multilevel() if fits_grid(encoded, members) and (loss is None or takes_likelihood(loss)) else TwoTower()
+    return network, loss or (SNIPS() if isinstance(network, Multilevel) else DR())
 
 
 def _fit(
     pairs: BehaviourTable,
     adjust: AdjustmentSet,
     names: tuple[str, ...],
+    encoder: Encoder,
+    encoded: Encoded,
     network: TwoTower | Multilevel,
     loss: Loss,
     problem: Problem,
@@ -98,8 +123,6 @@ def _fit(
 
     column = settings["propensity"]
     given = None if column is None else check_propensities(pairs.complete([column])[:, 0], column)
-    encoder = Encoder.learn(pairs, names, settings["seed"])
-    encoded = encoder.encode(pairs)
     state = Checkpoint.open(checkpoint, _fingerprint(encoded, problem, given, settings))
     run = Run(network, encoded, problem, settings, device, state)
     raw = run.propensity() if given is None else given
@@ -127,6 +150,7 @@ def _fit(
         clipped=float((floored > np.column_stack([1 - e, e])).any(axis=1).mean()),
         history=run.history,
         settings=settings,
+        strength=run.strength,
     )
 
 
@@ -155,13 +179,13 @@ def _columns(pairs: BehaviourTable, adjust: AdjustmentSet, features: Sequence[st
     return tuple(dict.fromkeys((*adjust.variables, *features)))
 
 
-def _check_settings(members: int, clip: float, epochs: int | None, batch_size: int, learning_rate: float, precision: str) -> None:
+def _check_settings(members: int, clip: float, epochs: int | None, batch_size: int, learning_rate: float | None, precision: str) -> None:
     """Raise SettingError for a number no training can use."""
     if members < 2:
         raise SettingError(f"members={members} leaves no fold for a network to be judged on; choose at least 2")
     if not 0 <= clip < 1:
         raise SettingError(f"clip={clip} is not a share of the arm's mean propensity; choose it in [0, 1)")
-    if (epochs is not None and epochs < 1) or batch_size < 1 or not learning_rate > 0:
+    if (epochs is not None and epochs < 1) or batch_size < 1 or (learning_rate is not None and not learning_rate > 0):
         raise SettingError(f"epochs={epochs}, batch_size={batch_size}, learning_rate={learning_rate} must be positive; raise them")
     if precision not in {"float32", "bfloat16"}:
         raise SettingError(f"unknown precision {precision!r}; use 'float32' or 'bfloat16'")

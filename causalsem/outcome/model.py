@@ -47,12 +47,13 @@ class Scale:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutcomeModel:
-    """E[Y | do(T = t), user, item, Z] from an ensemble of two-tower networks, each blind to one fold of the pairs.
+    """E[Y | do(T = t), user, item, Z] from an ensemble of networks, each blind to one fold of the pairs.
 
     `folds` (n,): the fold of each training pair, which member `folds[k]` never saw; `propensity` (n,): its calibrated
     P(T = 1 | user, item, Z) from that member; `fitted` (n, 2): its expected outcomes under T = 0 and T = 1, out of fold.
     `effective_n` is the effective sample size of each arm under the weights used, `clipped` the share of pairs
-    whose propensity was raised to the floor, `arms` the treatments whose outcomes were observed at all,
+    whose propensity was raised to the floor, `strength` the power of the weights (0: none, 1: the full correction),
+    `arms` the treatments whose outcomes were observed at all,
     `history` the (training objective, held-out error) of every epoch by stage, `settings` what the model was made with.
     """
 
@@ -72,6 +73,7 @@ class OutcomeModel:
     clipped: float
     history: Mapping[str, tuple[tuple[float, float], ...]]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    strength: float = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folds", frozen(self.folds, np.int64))
@@ -182,6 +184,7 @@ class OutcomeModel:
             "shape": asdict(self.net.shape),
             "network": settings_dict(self.net.settings),
             "settings": dict(self.settings),
+            "strength": self.strength,
         }
 
     @classmethod
@@ -222,6 +225,7 @@ class OutcomeModel:
             about["clipped"],
             {stage: tuple((a, b) for a, b in epochs) for stage, epochs in about["history"].items()},
             about["settings"],
+            about["strength"],
         )
 
     def __repr__(self) -> str:
@@ -229,6 +233,7 @@ class OutcomeModel:
         lift = f"{self.lift:.4g}" if self.arms == (0, 1) else "unknown (one arm observed)"
         return (
             f"OutcomeModel({self.treatment} ⇒ {self.outcome} | {{{', '.join(self.adjustment)}}}, loss {self.settings.get('loss', '?')}, "
+            f"correction at strength {self.strength:g}, "
             f"{len(e.user.ids):,} users × {len(e.item.ids):,} items, {self.members} members, mean lift {lift}, "
             f"effective n {self.effective_n[0]:,.0f} / {self.effective_n[1]:,.0f}, {self.clipped:.1%} clipped)"
         )

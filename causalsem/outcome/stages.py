@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +14,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from causalsem._values import BoolArray, FloatArray, IntArray
 from causalsem.networks.build import build
 from causalsem.networks.heads import Heads
+from causalsem.networks.multilevel import MultilevelNet
 from causalsem.networks.net import Shape
 from causalsem.networks.settings import Multilevel, TwoTower
 from causalsem.outcome.checkpoint import Checkpoint
+from causalsem.outcome.closed_form import GridFit, fits_grid
+from causalsem.outcome.correction import STRENGTHS, choose_strength, pointwise_error, tempered
 from causalsem.outcome.encoder import Encoded
 from causalsem.outcome.losses import Loss, LossBatch
 from causalsem.outcome.problem import Problem
@@ -28,6 +32,7 @@ from causalsem.outcome.train import Objective, Plan, train
 KEEP_PROPENSITY = 0.1
 SMALLEST_BATCH, STEPS_PER_EPOCH = 512, 32
 FEWEST_EPOCHS, FEWEST_STEPS = 4, 128
+PROPENSITY_HEAD = 4
 
 
 class Run:
@@ -56,6 +61,10 @@ class Run:
         self.net.start_at(torch.tensor(problem.base, dtype=torch.float32), float(np.log(share / (1 - share))))
         self.net.to(self.device)
         self.rng = torch.Generator(self.device).manual_seed(seed)
+        self.grid: GridFit | None = None
+        if isinstance(self.net, MultilevelNet) and fits_grid(encoded, members):
+            self.grid = GridFit(encoded, self.folds, members, self.device)
+        self.user, self.strength = encoded.user, 1.0
         self.history: dict[str, tuple[tuple[float, float], ...]] = {}
 
     def propensity(self) -> FloatArray:
@@ -64,6 +73,8 @@ class Run:
         if "propensity" in kept:
             self.history["propensity"] = tuple((float(a), float(b)) for a, b in kept["propensity_history"])
             return kept["propensity"].numpy()
+        if self.grid is not None:
+            return self._propensity_on_grid(self.grid)
         treatment = real(self.problem.treatment, self.device)
 
         def objective(heads: Heads, rows: torch.Tensor) -> torch.Tensor:
@@ -77,6 +88,9 @@ class Run:
 
     def outcome(self, loss: Loss, floored: FloatArray) -> FloatArray:
         """Train the outcome heads by `loss` and return their predictors out of fold: `floored` (n, 2) → (n, 2)."""
+        weights = loss.row_weights(self.problem.seen, floored)
+        if self.grid is not None and weights is not None:
+            return self._outcome_on_grid(self.grid, loss, weights)
         y, seen = real(self.problem.y, self.device)[:, None], real(self.problem.seen, self.device)
         teaching = self.problem.observed | loss.needs_unseen
         share = float(teaching.mean())
@@ -99,6 +113,39 @@ class Run:
         arms = self.problem.seen.sum(axis=0)
         weighted = [effective_sample_size(w) for w in (self.problem.seen / floored).T] if loss.weighted else arms
         self._train("outcome", objective, judge, (*weighted, *arms, float(len(y))), teaching)
+        return self._out_of_fold(lambda heads: heads.outcome)
+
+    def _propensity_on_grid(self, grid: GridFit) -> FloatArray:
+        net, t = self.net, self.problem.treatment
+        assert isinstance(net, MultilevelNet)
+        grid.fit(net, PROPENSITY_HEAD, t, np.ones_like(t), binary=True)
+        predictor = self._out_of_fold(lambda heads: heads.propensity[..., None])
+        error = float(pointwise_error(predictor, t, binary=True).mean())
+        self.history["propensity"] = ((error, error),)
+        return np.asarray(expit(predictor[:, 0]))
+
+    def _outcome_on_grid(self, grid: GridFit, loss: Loss, weights: FloatArray) -> FloatArray:
+        """Fit the outcome heads with tempered weights; where the strength is free, the folds unseen by each member choose it."""
+        asked, y, binary = self.settings["correction"], self.problem.y, self.problem.scale.binary
+        free = asked is None and loss.weighted
+        found, errors, states = {}, {}, {}
+        for strength in STRENGTHS if free else (1.0 if asked is None else asked,):
+            found[strength] = self._heads_on_grid(grid, tempered(weights, strength))
+            errors[strength] = pointwise_error(found[strength], y, binary=binary)
+            states[strength] = copy.deepcopy(self.net.state_dict())
+            told = [float((error * weights).sum() / weights.sum()) for error in errors.values()]
+            if len(told) > 1 and told[-1] > told[-2]:
+                break
+        self.strength = choose_strength(errors, weights, self.user) if free else strength
+        self.net.load_state_dict(states[self.strength])
+        self.history["outcome"] = tuple(zip(errors, told, strict=True))
+        return found[self.strength]
+
+    def _heads_on_grid(self, grid: GridFit, weights: FloatArray) -> FloatArray:
+        """Fit the head of every observed arm and return its predictor out of fold: (n, 2)."""
+        assert isinstance(self.net, MultilevelNet)
+        for arm in self.problem.arms:
+            grid.fit(self.net, arm, self.problem.y, weights[:, arm], binary=self.problem.scale.binary)
         return self._out_of_fold(lambda heads: heads.outcome)
 
     def _train(

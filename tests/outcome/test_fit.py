@@ -27,7 +27,7 @@ from tests.outcome.worlds import make_world
 
 @pytest.fixture(scope="module")
 def model(small, adjust):
-    return fit_outcome(small.pairs, adjust, epochs=2)
+    return fit_outcome(small.pairs, adjust, TwoTower(), epochs=2)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_outcomes_observed_in_one_arm_only_leave_the_other_unknown(small, adjust
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(small, adjust):
-    first, again, other = (fit_outcome(small.pairs, adjust, epochs=2, seed=s) for s in (0, 0, 1))
+    first, again, other = (fit_outcome(small.pairs, adjust, TwoTower(), epochs=2, seed=s) for s in (0, 0, 1))
     np.testing.assert_array_equal(first.predict(small.pairs), again.predict(small.pairs))
     np.testing.assert_array_equal(first.fitted, again.fitted)
     assert first.history == again.history
@@ -142,7 +142,7 @@ def test_every_pair_is_judged_by_the_member_that_never_saw_it(small, adjust, mod
     fold = model.folds == 2
     flipped[fold] = 1 - flipped[fold]
     pairs = BehaviourTable(small.pairs.frame.assign(buy=flipped), small.pairs.keys, small.pairs.roles, (), small.pairs.levels)
-    other = fit_outcome(pairs, adjust, epochs=2)
+    other = fit_outcome(pairs, adjust, TwoTower(), epochs=2)
     np.testing.assert_array_equal(model.folds, other.folds)
     np.testing.assert_allclose(model.propensity, other.propensity)
     state, changed = model.net.state_dict(), other.net.state_dict()
@@ -202,7 +202,7 @@ class Poisoned(Stopping):
 
 @pytest.mark.parametrize("steps", [0, 3, 6])
 def test_a_killed_fit_resumes_to_the_numbers_of_an_unbroken_one(steps, tmp_path, small, adjust):
-    unbroken = fit_outcome(small.pairs, adjust, epochs=4)  # two steps an epoch
+    unbroken = fit_outcome(small.pairs, adjust, TwoTower(), epochs=4)  # two steps an epoch
     Stopping.left = steps
     with pytest.raises(KeyboardInterrupt):
         fit_outcome(small.pairs, adjust, loss=Stopping(), epochs=4, checkpoint=tmp_path / "c.safetensors")
@@ -223,9 +223,9 @@ def test_a_finished_checkpoint_answers_again_without_training(tmp_path, small, a
 
 
 def test_a_checkpoint_of_another_fit_is_refused(tmp_path, small, adjust):
-    fit_outcome(small.pairs, adjust, epochs=1, checkpoint=tmp_path / "c.safetensors")
+    fit_outcome(small.pairs, adjust, TwoTower(), epochs=1, checkpoint=tmp_path / "c.safetensors")
     with pytest.raises(FileError, match="belongs to another fit"):
-        fit_outcome(small.pairs, adjust, epochs=1, seed=1, checkpoint=tmp_path / "c.safetensors")
+        fit_outcome(small.pairs, adjust, TwoTower(), epochs=1, seed=1, checkpoint=tmp_path / "c.safetensors")
 
 
 def test_a_loss_that_turns_nan_stops_and_the_last_good_epoch_is_kept(tmp_path, small, adjust):

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from causalsem._values import FloatArray
+
 if TYPE_CHECKING:
     import torch
 
@@ -71,6 +73,10 @@ class Loss(ABC):
     @abstractmethod
     def objective(self, heads: Heads, batch: LossBatch) -> torch.Tensor:
         """Return what each member minimises on this batch: (M,)."""
+
+    def row_weights(self, seen: FloatArray, propensity: FloatArray) -> FloatArray | None:
+        """Return the weights (n, arms) by which this loss is a weighted likelihood of what was seen, or None if it is not one."""
+        return None
 
     def judge(self, heads: Heads, batch: LossBatch) -> torch.Tensor:
         """Return the prediction error on pairs a member never saw, which decides when to stop: (M,).

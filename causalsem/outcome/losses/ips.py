@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from causalsem._values import FloatArray
 from causalsem.outcome.losses.base import Loss, LossBatch, per_member
 
 if TYPE_CHECKING:
@@ -22,3 +23,6 @@ class IPS(Loss):
 
     def objective(self, heads: Heads, batch: LossBatch) -> torch.Tensor:
         return per_member(batch.weight * batch.error(heads.outcome, batch.y))
+
+    def row_weights(self, seen: FloatArray, propensity: FloatArray) -> FloatArray:
+        return seen / propensity

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from causalsem._values import FloatArray
 from causalsem.outcome.losses.base import Loss, LossBatch, per_arm
 
 if TYPE_CHECKING:
@@ -23,3 +24,6 @@ class Naive(Loss):
 
     def objective(self, heads: Heads, batch: LossBatch) -> torch.Tensor:
         return per_arm(batch.error(heads.outcome, batch.y), batch.seen)
+
+    def row_weights(self, seen: FloatArray, propensity: FloatArray) -> FloatArray:
+        return seen
