@@ -95,9 +95,14 @@ from causalsem.policy import PolicyGradient as PolicyGradient
 from causalsem.policy import Reward as Reward
 from causalsem.policy import SelfNormalized as SelfNormalized
 from causalsem.policy import evaluate_policy as evaluate_policy
+from causalsem.policy import from_bandit_feedback as from_bandit_feedback
 from causalsem.policy import learn_policy as learn_policy
 from causalsem.policy import logging_value as logging_value
+from causalsem.policy import to_bandit_feedback as to_bandit_feedback
+from causalsem.recommend import PairWeights as PairWeights
 from causalsem.recommend import Scores as Scores
+from causalsem.recommend import hand_over as hand_over
+from causalsem.recommend import pair_weights as pair_weights
 from causalsem.recommend import popularity_scores as popularity_scores
 from causalsem.recommend import rank_metrics as rank_metrics
 from causalsem.recommend import score as score

@@ -1,5 +1,6 @@
 """What to show: rewards, logged feedback, policies learnt from it, and what they would earn."""
 
+from causalsem.policy.bandit_feedback import from_bandit_feedback, to_bandit_feedback
 from causalsem.policy.estimators import DirectMethod, DoublyRobust, InversePropensity, SelfNormalized
 from causalsem.policy.evaluate import evaluate_policy, logging_value
 from causalsem.policy.learn import PolicyGradient, learn_policy
@@ -17,6 +18,8 @@ __all__ = [
     "Reward",
     "SelfNormalized",
     "evaluate_policy",
+    "from_bandit_feedback",
     "learn_policy",
     "logging_value",
+    "to_bandit_feedback",
 ]
