@@ -68,6 +68,7 @@ SET_KINDS: dict[Kind, Literal["optimal", "minimal", "parents"]] = {
 }
 
 LogFile = Annotated[Path, typer.Argument(help="Events: a CSV or Parquet file, a glob, or a study file (TOML) that names them.")]
+LogOption = Annotated[Path | None, typer.Option("--log", help="Events: a CSV or Parquet file, or a glob.")]
 GraphFile = Annotated[Path, typer.Argument(help="A graph written by `causalsem discover`.")]
 AdjustFile = Annotated[Path, typer.Argument(help="An adjustment set written by `causalsem adjust -o`.")]
 Treatment = Annotated[str, typer.Argument(help="The variable that is changed; several with commas.")]
@@ -121,10 +122,11 @@ def reads_log(command: Command) -> Command:
 
     def run(**given: Any) -> None:
         columns = {name: given.pop(name) for name in COLUMNS}
-        command(**{**given, "log": Source(given["log"], columns)})
+        command(**{**given, "log": Source(given["log"], columns) if given["log"] else None})
 
     own = inspect.signature(command, eval_str=True).parameters.values()
-    taken = [p.replace(kind=keyword, annotation=LogFile if p.name == "log" else p.annotation) for p in own]
+    logs = {True: LogFile, False: LogOption}
+    taken = [p.replace(kind=keyword, annotation=logs[p.default is p.empty] if p.name == "log" else p.annotation) for p in own]
     run.__signature__ = inspect.Signature([*taken, *options])  # type: ignore[attr-defined]  # functions may carry one
     run.__annotations__ = {p.name: p.annotation for p in (*taken, *options)}
     run.__name__, run.__doc__ = command.__name__, command.__doc__
@@ -369,14 +371,20 @@ def _query(treatment: str, outcome: str) -> Any:
 
 
 @app.command()
+@reads_log
 def export(
     graph: GraphFile,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the adjustment sets (versioned JSON schema).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the adjustment sets (JSON); a folder with --log.")],
     treatment: Annotated[str, typer.Argument(help="The variable that is changed; all pairs without it.")] = "",
     outcome: Annotated[str, typer.Argument(help="The variable that answers.")] = "",
+    log: Source | None = None,
+    target: Annotated[
+        list[str] | None, typer.Option("--for", help="With --log: recbole, implicit, lightgbm, spark_als or obp; may be repeated.")
+    ] = None,
+    seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Write adjustment sets that other recommenders can read, for one query or for all pairs of a graph."""
+    """Write adjustment sets for one query or all pairs of a graph; with --log weights and files for other recommenders."""
     from itertools import permutations
 
     from causalsem.graph import CausalGraph
@@ -385,6 +393,16 @@ def export(
 
     asked = _query(treatment, outcome)
     whole = CausalGraph.load(graph)
+    if log is not None:
+        from causalsem.pipeline.exports import export_files
+
+        if asked is None:
+            raise InputError("weights are those of one treatment; name a treatment and an outcome beside --log")
+        paths = export_files(whole, log.events(), asked, output, targets=target or (), seed=seed)
+        tell(paths, text="\n".join(f"{name:<24} {path}" for name, path in paths.items()), as_json=as_json)
+        return
+    if target:
+        raise InputError(f"--for {target[0]} needs the events; name them by --log")
     queries = [asked] if asked else [Query(a, b) for a, b in permutations(whole.observed, 2)]
     # Of all pairs, the implied independences would be most of the file.
     export_adjustment_sets(whole, queries, output, implications=MOST_IMPLICATIONS if treatment else 0)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -73,6 +74,35 @@ def test_export_writes_all_pairs_or_one(graph, tmp_path) -> None:
     run("export", graph, "browse", "buy", "-o", tmp_path / "one.json")
     count = [len(json.loads((tmp_path / name).read_text(encoding="utf-8"))["effects"]) for name in ("all.json", "one.json")]
     assert count == [20, 1]
+
+
+def test_export_with_a_log_writes_weights_and_ready_files(tmp_path) -> None:
+    events = tmp_path / "events.parquet"
+    cs.simulate_shop(users=60, items=12, seed=3).log_frame.to_parquet(events, index=False)
+    graph = cs.CausalGraph.parse("age -> exposure; age -> buy; quality -> exposure; quality -> buy; exposure -> buy")
+    path, home = graph.save(tmp_path / "graph.json"), tmp_path / "out"
+    every = [word for target in ("recbole", "implicit", "lightgbm", "spark_als", "obp") for word in ("--for", target)]
+    written = json.loads(run("export", path, "exposure", "buy", "-o", home, "--log", events, *every, "--json"))
+    assert all(Path(one).is_file() for one in written.values())
+    weights = cs.PairWeights.load(written["weights"])
+    document = json.loads(Path(written["adjustment_sets"]).read_text(encoding="utf-8"))
+    assert weights.facts["graph_sha256"] == document["graph"]["sha256"]
+    assert document["weights"]["columns"] == {"propensity": "propensity", "sample_weight": "weight"}
+    with np.load(written["obp.feedback"], allow_pickle=False) as told:
+        assert told["pscore"].shape == told["reward"].shape == (int(told["n_rounds"]),)
+
+
+def test_export_says_what_a_recommender_needs(graph, events, tmp_path) -> None:
+    cases = [
+        (["--for", "recbole"], "name them by --log"),
+        (["--log", events], "name a treatment and an outcome"),
+        (["exposure", "buy", "--log", events, "--for", "recbol"], "recbole"),
+    ]
+    for words, message in cases:
+        result = CliRunner().invoke(app, [str(a) for a in ("export", graph, "-o", tmp_path / "x", *words)])
+        assert result.exit_code == 1
+        assert message in str(result.exception)
+        assert not (tmp_path / "x").exists()
 
 
 def test_doctor_names_versions_and_device() -> None:

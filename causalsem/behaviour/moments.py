@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -89,6 +90,12 @@ class Moments:
         """The correlation matrix, (p, p); a constant variable has NaN."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(self.covariance / np.outer(self.sd, self.sd))
+
+    @property
+    def sha256(self) -> str:
+        """A hash of names, rows, means and covariances to the last digit: the same for the same data summed in the same order."""
+        text = json_text({"names": self.names, "n": self.n, "mean": self.mean, "covariance": self.covariance})
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def select(self, names: Iterable[str]) -> Moments:
         """Return the moments of the named variables, in that order."""

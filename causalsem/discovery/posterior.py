@@ -25,7 +25,9 @@ MOST = 11
 # Chances of an arrow that the walk moves between, equally likely beforehand.
 CHANCES = np.array([0.03, 0.08, 0.15, 0.25, 0.4, 0.55, 0.7, 0.85])
 # Walks from different random orders.
-WALKS = 4
+WALKS = 2
+# The right price of an arrow is not known: the draws come in equal parts from prices that differ by this much.
+SPREAD = (-1.2, 0.0, 1.2)
 # DAGs of a first round, which tell how large effects are.
 FIRST = 40
 
@@ -58,7 +60,10 @@ def drawn_dags(evidence: Evidence, times: int, rng: np.random.Generator) -> Mark
     if len(evidence.R) == 1:
         return np.zeros((times, 1, 1), dtype=np.int8)
     first = _drawn(evidence, np.log(evidence.n) / 2, FIRST, rng)
-    return _drawn(evidence, price_of_an_arrow(evidence.n, typical_size(evidence.R, first)), times, rng)
+    price = price_of_an_arrow(evidence.n, typical_size(evidence.R, first))
+    each = -(-times // len(SPREAD))
+    drawn = np.concatenate([_drawn(evidence, max(price + more, 0.5), each, rng) for more in SPREAD])
+    return drawn[rng.permutation(len(drawn))[:times]]
 
 
 def price_of_an_arrow(n: float, size: float) -> float:

@@ -68,6 +68,7 @@ def _discovery(provenance: Mapping[str, Any]) -> dict[str, Any]:
         "n_rows": provenance.get("n"),
         "data_sha256": provenance.get("data_sha256"),
         "n_bootstrap": provenance.get("times"),
+        "seed": provenance.get("seed"),
     }
     return {key: value for key, value in facts.items() if value is not None}
 

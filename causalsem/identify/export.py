@@ -62,6 +62,8 @@ def export_adjustment_sets(
     stability: SampledGraphs | None = None,
     moments: Moments | None = None,
     implications: int = MOST_IMPLICATIONS,
+    sensitivity: Mapping[str, float] | None = None,
+    weights: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the adjustment sets of many effects as one document of the versioned schema, and return the path.
 
@@ -70,6 +72,8 @@ def export_adjustment_sets(
     `variables` maps a name to facts: column, table, unit, dtype, as_of, cost, observed. `stability` (graphs of a
     bootstrap) adds how often each edge returns, each set is valid and the effect is identifiable; `moments` adds the
     linear effects that the class allows (DAG, CPDAG, MPDAG; one treatment) and the p-value of each independence.
+    With both or either the document tells the hash of the moments, the number of resamples and their seed. `sensitivity`
+    (e_value, robustness_value) goes to the first effect, `weights` says where the weights of its rows are kept.
     Raises MomentsError when an observed variable is collinear or constant in the moments.
     """
     if implications < 0:
@@ -84,7 +88,21 @@ def export_adjustment_sets(
     whole = document(graph, [_effect(graph, query, extras) for query in asked], variables)
     if stability is not None:
         whole["graph"] = graph_block(graph, edge_shares(graph, stability.nodes, stability.marks))
+    discovery = whole["graph"].get("discovery", {}) | _data_facts(moments, stability)
+    whole["graph"] |= {"discovery": discovery} if discovery else {}
+    if sensitivity and whole["effects"]:
+        whole["effects"][0]["sensitivity"] = {name: float(value) for name, value in sensitivity.items()}
+    whole |= {"weights": dict(weights)} if weights else {}
     return write_text(path, json_text(whole))
+
+
+def _data_facts(moments: Moments | None, stability: SampledGraphs | None) -> dict[str, Any]:
+    """Return what ties a document to its data: their hash, how often they were drawn again, and the seed."""
+    facts: dict[str, Any] = {} if moments is None else {"n_rows": moments.n, "data_sha256": moments.sha256}
+    if stability is not None:
+        facts["n_bootstrap"] = len(stability.marks)
+        facts["seed"] = getattr(stability, "provenance", {}).get("seed")
+    return {key: value for key, value in facts.items() if value is not None}
 
 
 def read_adjustment_sets(path: str | os.PathLike[str]) -> tuple[CausalGraph, list[Result]]:

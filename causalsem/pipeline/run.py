@@ -26,7 +26,7 @@ from causalsem.graph import CausalGraph, Knowledge
 from causalsem.identify import AdjustmentSet, NullEffect, Query, identify
 from causalsem.outcome import fit_outcome
 from causalsem.pipeline.recipe import Recipe
-from causalsem.pipeline.study import Study
+from causalsem.pipeline.study import Study, hold_out
 from causalsem.policy import LoggedFeedback, Policy, Reward, evaluate_policy, learn_policy, logging_value
 from causalsem.recommend import Scores, popularity_scores, rank_metrics, score
 from causalsem.sem import fit_sem
@@ -87,12 +87,6 @@ def challenge(
     some = np.sort(rng.choice(len(table), PLACEBO_ROWS, replace=False)) if len(table) > PLACEBO_ROWS else np.arange(len(table))
     placebo = placebo_treatment(table.rows(some), adjustment, recipe.effect, seed=recipe.seed, original=estimate)
     return e_value(estimate), robustness_value(table, adjustment), placebo
-
-
-def hold_out(table: BehaviourTable, share: float, seed: int) -> tuple[BehaviourTable, BehaviourTable]:
-    """Return (train, test): a random `share` of the rows is kept out of training."""
-    kept = np.random.default_rng(seed).random(len(table)) >= share
-    return table.rows(kept), table.rows(~kept)
 
 
 def compare_rankings(scorers: dict[str, Scores], test: BehaviourTable) -> pd.DataFrame:

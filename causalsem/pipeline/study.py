@@ -18,13 +18,21 @@ from causalsem.effects import Balance, Estimate, EValue, Overlap, Refutation, Ro
 from causalsem.graph import CausalGraph, Knowledge
 from causalsem.identify import AdjustmentSet, Query, export_adjustment_sets
 from causalsem.outcome import OutcomeModel
+from causalsem.pipeline.exports import weights_block
 from causalsem.pipeline.recipe import Recipe
 from causalsem.policy import Policy
-from causalsem.recommend import Scores
+from causalsem.recommend import PairWeights, Scores, pair_weights
 from causalsem.sem import SEMFit
 
 # What the exported schema calls the levels of a behaviour table.
 UNITS = {"user": "user", "item": "item", "pair": "user_item"}
+SENSITIVITY: Mapping[type, str] = {EValue: "e_value", RobustnessValue: "robustness_value"}
+
+
+def hold_out(table: BehaviourTable, share: float, seed: int) -> tuple[BehaviourTable, BehaviourTable]:
+    """Return (train, test): a random `share` of the rows is kept out of training."""
+    kept = np.random.default_rng(seed).random(len(table)) >= share
+    return table.rows(kept), table.rows(~kept)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +78,12 @@ class Study:
             rows["true"] = (self.truth, np.nan, np.nan)
         return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"])
 
+    @property
+    def weights(self) -> PairWeights:
+        """Propensity and weight of every pair that the outcome model was trained on, each judged by a network that never saw it."""
+        train, _ = hold_out(self.table, self.recipe.holdout, self.recipe.seed)
+        return pair_weights(self.model, train, graph_sha256=self.adjustment.graph_sha256)
+
     def report(self, path: str | os.PathLike[str], *, language: str = "en") -> Path:
         """Write the study as one offline HTML file, in "en" or "zh"; return its path."""
         from causalsem.pipeline.findings import findings
@@ -87,6 +101,7 @@ class Study:
             "sem.json": self.fit.save,
             "adjustment_sets.json": self._save_sets,
             "scores.parquet": self.scores.top(self.recipe.top).save,
+            "weights.parquet": self.weights.save,
             "recipe.toml": self.recipe.save,
             "knowledge.toml": self.knowledge.save,
         }
@@ -98,7 +113,16 @@ class Study:
 
     def _save_sets(self, path: Path) -> Path:
         facts = {name: self._facts(name) for name in self.graph.observed}
-        return export_adjustment_sets(self.graph, [self.query], path, variables=facts, stability=self.stability, moments=self.moments)
+        return export_adjustment_sets(
+            self.graph,
+            [self.query],
+            path,
+            variables=facts,
+            stability=self.stability,
+            moments=self.moments,
+            sensitivity={SENSITIVITY[type(one)]: one.point for one in self.checks if isinstance(one, EValue | RobustnessValue)},
+            weights=weights_block(self.weights, "weights.parquet"),
+        )
 
     def _facts(self, name: str) -> dict[str, str]:
         """Return the unit a variable is measured on and, when tiers put it before the treatment, that event."""

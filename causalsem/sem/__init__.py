@@ -3,9 +3,22 @@
 from causalsem.sem.comparison import compare
 from causalsem.sem.effects import Effect, Effects
 from causalsem.sem.fit import fit_sem
+from causalsem.sem.from_graph import graph_of_text, lavaan_text
 from causalsem.sem.identification_verdict import Identification, check_identification
 from causalsem.sem.options import SEMOptions
 from causalsem.sem.result import SEMFit
 from causalsem.sem.syntax import parse_model
 
-__all__ = ["Effect", "Effects", "SEMFit", "Identification", "SEMOptions", "check_identification", "compare", "fit_sem", "parse_model"]
+__all__ = [
+    "Effect",
+    "Effects",
+    "Identification",
+    "SEMFit",
+    "SEMOptions",
+    "check_identification",
+    "compare",
+    "fit_sem",
+    "graph_of_text",
+    "lavaan_text",
+    "parse_model",
+]

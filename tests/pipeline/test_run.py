@@ -69,6 +69,19 @@ def test_the_saved_sets_tell_units_times_and_the_effects_that_the_graph_allows(s
     assert effect["effect_set"]["lower"] <= effect["effect_set"]["upper"]
     assert 0 <= effect["probability_identifiable"] <= 1
     assert all(0 <= one["p_value"] <= 1 for one in effect["testable_implications"])
+    assert effect["sensitivity"]["e_value"] >= 1
+
+
+def test_the_saved_sets_are_tied_to_data_seed_and_weights(study, tmp_path) -> None:
+    paths = study.save(tmp_path)
+    told = json.loads(paths["adjustment_sets.json"].read_text(encoding="utf-8"))
+    facts = told["graph"]["discovery"]
+    assert (facts["data_sha256"], facts["n_rows"]) == (study.moments.sha256, study.moments.n)
+    assert (facts["n_bootstrap"], facts["seed"]) == (study.stability.times, study.recipe.seed)
+    weights = cs.PairWeights.load(paths[told["weights"]["file"]])
+    assert weights.facts["graph_sha256"] == told["graph"]["sha256"]
+    assert len(weights) == len(study.model.propensity)
+    np.testing.assert_array_equal(weights.frame["propensity"], study.model.propensity)
 
 
 def test_the_answer_sets_naive_debiased_and_true_side_by_side(study, world) -> None:
