@@ -111,16 +111,16 @@ def default_labels(looks: tuple[EdgeLook, ...]) -> LabelChoice:
 
 
 def _parameters(fit: SEMFit) -> Mapping[tuple[str, str, str], tuple[float, float]]:
-    """Return (lhs, op, rhs) → (standardised estimate, p-value) of a fit's regressions and covariances."""
+    """Return (lhs, op, rhs) → (standardised estimate, p-value) of a fit's regressions, loadings and covariances."""
     table = fit.parameters
     rows = zip(table["lhs"], table["op"], table["rhs"], table["std_all"], table["pvalue"], strict=True)
-    return {(str(lhs), str(op), str(rhs)): (float(std), float(p)) for lhs, op, rhs, std, p in rows if op in {"~", "~~"}}
+    return {(str(lhs), str(op), str(rhs)): (float(std), float(p)) for lhs, op, rhs, std, p in rows if op in {"~", "~~", "=~"}}
 
 
 def _numbers(effects: Mapping[tuple[str, str, str], tuple[float, float]], edge: Edge) -> tuple[float | None, float | None]:
     a, b = edge[0], edge[1]
     both = edge[2:] == (Mark.ARROW, Mark.ARROW)
-    keys = [(a, "~~", b), (b, "~~", a)] if both else [(b, "~", a), (a, "~", b)]
+    keys = [(a, "~~", b), (b, "~~", a)] if both else [(b, "~", a), (a, "~", b), (a, "=~", b)]
     found = next((effects[key] for key in keys if key in effects), None)
     if found is None or found[0] != found[0]:
         return None, None

@@ -115,10 +115,11 @@ def _draw_edge(ax: Axes, route: EdgeRoute, look: EdgeLook, scale: float) -> None
 
 def _legend(looks: Sequence[EdgeLook]) -> list[tuple[str, tuple[float, float] | None, str]]:
     """Return colour, dash and words of the kinds of line that the picture holds."""
-    has_numbers = any(look.coefficient is not None and not look.is_bidirected for look in looks)
+    shown = {look.colour for look in looks}
     entries: list[tuple[str, tuple[float, float] | None, str]] = []
-    if has_numbers:
-        entries += [(POSITIVE, None, "positive effect"), (NEGATIVE, None, "negative effect")]
+    entries += [
+        (colour, None, words) for colour, words in ((POSITIVE, "positive effect"), (NEGATIVE, "negative effect")) if colour in shown
+    ]
     if any(look.is_unsure for look in looks):
         entries.append((PLAIN, (7.0, 5.0), "confidence < 70 %"))
     if any(look.is_bidirected for look in looks):
