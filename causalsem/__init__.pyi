@@ -25,6 +25,7 @@ from causalsem.discovery import ConditionalGaussian as ConditionalGaussian
 from causalsem.discovery import DirectLiNGAM as DirectLiNGAM
 from causalsem.discovery import EdgeStability as EdgeStability
 from causalsem.discovery import FisherZ as FisherZ
+from causalsem.discovery import GRaSP as GRaSP
 from causalsem.discovery import GSquare as GSquare
 from causalsem.discovery import RegressionTest as RegressionTest
 from causalsem.discovery import bootstrap as bootstrap

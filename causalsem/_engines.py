@@ -12,6 +12,8 @@ from causalsem.errors import SettingError, shown
 ENGINES = {
     ("discover", "causal-learn"): "causalsem.engines.causal_learn:discover",
     ("independence", "causal-learn"): "causalsem.engines.causal_learn:kernel_test",
+    ("discover", "flopsearch"): "causalsem.engines.flopsearch:discover",
+    ("discover", "andrey"): "causalsem.engines.andrey:discover",
     ("fit_sem", "semopy"): "causalsem.engines.semopy:fit",
     ("identify", "dowhy"): "causalsem.engines.dowhy:identify",
     ("estimate", "econml"): "causalsem.engines.econml:causal_forest",

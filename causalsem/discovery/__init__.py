@@ -9,6 +9,7 @@ from causalsem.discovery.discover import discover
 from causalsem.discovery.fci import BOSSFCI, FCI
 from causalsem.discovery.flop import FLOP
 from causalsem.discovery.ges import GES
+from causalsem.discovery.grasp import GRaSP
 from causalsem.discovery.independence import KCI, TESTS, ChiSquare, ConditionalGaussian, FisherZ, GSquare, RegressionTest
 from causalsem.discovery.kinds import VariableKind, variable_kinds
 from causalsem.discovery.methods import METHODS, Method
@@ -32,6 +33,7 @@ __all__ = [
     "GES",
     "GSquare",
     "KCI",
+    "GRaSP",
     "METHODS",
     "Method",
     "PC",

@@ -13,6 +13,7 @@ from causalsem.discovery.fci import BOSSFCI, FCI
 from causalsem.discovery.flop import FLOP
 from causalsem.discovery.found import Rules
 from causalsem.discovery.ges import GES
+from causalsem.discovery.grasp import GRaSP
 from causalsem.discovery.pc import PC
 from causalsem.discovery.rfci import RFCI
 from causalsem.errors import InputError, UnknownNameError
@@ -35,6 +36,7 @@ METHODS: dict[type[Any], str] = {
     GES: "causalsem.discovery.ges:search",
     BOSS: "causalsem.discovery.boss:search",
     FLOP: "causalsem.discovery.flop:search",
+    GRaSP: "causalsem.discovery.grasp:search",
     FCI: "causalsem.discovery.fci:search",
     RFCI: "causalsem.discovery.rfci:search",
     BOSSFCI: "causalsem.discovery.fci:search_from_order",

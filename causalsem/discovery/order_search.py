@@ -21,12 +21,25 @@ FEW_MOVES = 2500
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ordered:
-    """An order of the variables, parents[u, k] of each among those before it, and its score; `loss` is −2 / n times it, and a constant."""
+    """An order of the variables, the parents of each among those before it, and the score.
+
+    `rows` (p, 3, p) and `losses` (p,) are as the kernels write them; a loss is −2 / n times a score, and a constant.
+    """
 
     order: IntArray
-    parents: BoolArray
-    loss: float
+    rows: BoolArray
+    losses: FloatArray
     score: float
+
+    @property
+    def loss(self) -> float:
+        """The summed loss."""
+        return float(self.losses.sum())
+
+    @property
+    def parents(self) -> BoolArray:
+        """[u, k] True when k is a parent of u."""
+        return np.asarray(self.rows[:, 0])
 
     @property
     def masks(self) -> list[int]:
@@ -43,7 +56,6 @@ class OrderSearch:
         self.kernels = machine_or_plain(KERNELS, passes * p * p >= FEW_MOVES)
         self.R = np.ascontiguousarray(score.R)
         self.n, self.noise = score.n, 2 * score.noise / score.n
-        self.loss_of_none = float(np.log(_determinants(own_blocks(self.R, p))).sum())
         self.tasks = [
             self.kernels.Task(
                 R=self.R,
@@ -57,6 +69,8 @@ class OrderSearch:
             )
             for warm in (False, True)
         ]
+        self.ordered = bool(self.tasks[0].before.any())
+        self.loss_of_none = float(np.log(_determinants(own_blocks(self.R, p))).sum())
 
     @property
     def before(self) -> BoolArray:
@@ -72,6 +86,17 @@ class OrderSearch:
         rows, loss = self._rows(order, False)
         return self._ordered(order, rows, loss)
 
+    def after(self, here: Ordered, order: IntArray) -> Ordered:
+        """Return the grow-shrink parents of another order, choosing only those between the first and the last change."""
+        places = np.flatnonzero(here.order != order)
+        rows, losses = here.rows.copy(), here.losses.copy()
+        self.kernels.parents_of(self.tasks[False], order, int(places[0]), int(places[-1]) + 1, rows, losses)
+        return self._ordered(order, rows, losses)
+
+    def allows(self, order: IntArray) -> bool:
+        """Tell whether an order keeps to the precedence."""
+        return not (self.ordered and np.tril(self.before[np.ix_(order, order)]).any())
+
     def settled(self, order: IntArray, warm: bool) -> Ordered:
         """Return where moving variables to their best places leads; with `warm`, parents are mended, else chosen anew."""
         order = order.copy()
@@ -81,9 +106,8 @@ class OrderSearch:
             idle = self.kernels.sweep(self.tasks[warm], order, rows, loss, idle)
         return self._ordered(order, rows, loss)
 
-    def _ordered(self, order: IntArray, rows: BoolArray, loss: FloatArray) -> Ordered:
-        total = float(loss.sum())
-        return Ordered(order, rows[:, 0].copy(), total, -self.n / 2 * (total - self.loss_of_none))
+    def _ordered(self, order: IntArray, rows: BoolArray, losses: FloatArray) -> Ordered:
+        return Ordered(order, rows, losses, -self.n / 2 * (float(losses.sum()) - self.loss_of_none))
 
     def _rows(self, order: IntArray, warm: bool) -> tuple[BoolArray, FloatArray]:
         """Return rows (p, 3, p) and losses (p,) of the variables of an order, as `fit` writes them."""

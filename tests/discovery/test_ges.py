@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from causalsem.behaviour import Moments
-from causalsem.discovery import BOSS, FLOP, GES, discover
+from causalsem.discovery import BOSS, FLOP, GES, GRaSP, discover
 from causalsem.discovery.scores import GaussianBIC
 from causalsem.discovery.stack import Stack
 from causalsem.errors import SettingError
@@ -20,7 +20,7 @@ from causalsem.graph.classes import extension, is_cpdag
 from causalsem.graph.pdag import to_masks
 from tests.discovery.worlds import graph_of, names_of, population, random_dag, sample
 
-METHODS = (GES(), BOSS(), FLOP())
+METHODS = (GES(), BOSS(), FLOP(), GRaSP())
 
 
 def bic(frame: pd.DataFrame, penalty_discount: float) -> GaussianBIC:
@@ -28,7 +28,7 @@ def bic(frame: pd.DataFrame, penalty_discount: float) -> GaussianBIC:
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
-def test_population_moments_give_exactly_the_equivalence_class(method: GES | BOSS | FLOP) -> None:
+def test_population_moments_give_exactly_the_equivalence_class(method: GES | BOSS | FLOP | GRaSP) -> None:
     for seed in range(200):
         rng = np.random.default_rng(seed)
         dag = random_dag(int(rng.integers(2, 9)), rng.uniform(1, 4), rng)
@@ -58,9 +58,11 @@ def test_markov_equivalent_dags_score_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    "method", [GES(penalty_discount=1), BOSS(penalty_discount=1), FLOP(penalty_discount=1)], ids=lambda m: type(m).__name__
+    "method",
+    [GES(penalty_discount=1), BOSS(penalty_discount=1), FLOP(penalty_discount=1), GRaSP(penalty_discount=1)],
+    ids=lambda m: type(m).__name__,
 )
-def test_score_is_that_of_the_best_of_all_dags_in_most_small_samples(method: GES | BOSS | FLOP) -> None:
+def test_score_is_that_of_the_best_of_all_dags_in_most_small_samples(method: GES | BOSS | FLOP | GRaSP) -> None:
     best_found = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -89,7 +91,7 @@ def all_dags(p: int) -> tuple[tuple[int, ...], ...]:
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
-def test_result_is_a_cpdag_and_does_not_depend_on_column_order_sign_or_scale(method: GES | BOSS | FLOP) -> None:
+def test_result_is_a_cpdag_and_does_not_depend_on_column_order_sign_or_scale(method: GES | BOSS | FLOP | GRaSP) -> None:
     for seed in range(30):
         rng = np.random.default_rng(seed)
         frame = sample(random_dag(10, 3, rng), 150, rng)
@@ -118,7 +120,7 @@ def test_boss_reaches_at_least_the_score_of_ges_on_dense_graphs() -> None:
     assert wins >= 4
 
 
-@pytest.mark.parametrize("settings", [GES, BOSS, FLOP])
+@pytest.mark.parametrize("settings", [GES, BOSS, FLOP, GRaSP])
 def test_a_penalty_that_is_not_positive_is_refused(settings: type) -> None:
     with pytest.raises(SettingError, match="choose a positive number"):
         settings(penalty_discount=0)
