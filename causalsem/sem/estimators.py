@@ -210,8 +210,9 @@ def meat_of(setup: Setup, problem: Discrepancy, found: Solution, *, centred: boo
 
 
 def scaling_trace(setup: Setup, problem: Discrepancy, found: Solution, J: FloatArray) -> float:
-    """Return tr(A⁻¹B), A observed information, B cross-products of scores: 1 per parameter if the data are normal."""
-    bread = covariance_of_estimates(_observed(problem, found), 1.0, J)
+    """Return tr(A⁻¹B), A the plan's information, B cross-products of scores: 1 per parameter if the data are normal."""
+    information = found.at.information if setup.plan.information == "expected" else _observed(problem, found)
+    bread = covariance_of_estimates(information, 1.0, J)
     return float("nan") if bread is None else float(np.vdot(bread, meat_of(setup, problem, found)))
 
 
@@ -232,6 +233,9 @@ def scaled_test(
         h1 = scaling_trace(setup, full.problem, full.found, np.zeros((0, full.count)))
         h0 = scaling_trace(setup, model.problem, model.found, J)
         return ScaledTest((h1 - h0) / df, h1=h1 / full.count, h0=h0 / rows)
+    if kind == "yuan.bentler":
+        # Yuan & Bentler's own test weighs the moments at the model, which gives Satorra & Bentler's factor.
+        kind = "satorra.bentler"
     parts = moment_parts(setup, model.problem, model.found.theta, x)
     return scaled_by_moments(*parts, setup.shares, null_space(J), df, kind)
 

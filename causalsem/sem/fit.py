@@ -13,6 +13,7 @@ from causalsem._engines import load_engine
 from causalsem._values import FloatArray
 from causalsem.errors import AssumptionWarning, ConvergenceWarning, DataWarning, NotConvergedError, NotIdentifiedError, SettingError, shown
 from causalsem.graph import CausalGraph
+from causalsem.sem.bounds import with_bounds
 from causalsem.sem.constraints import Constraints, independent_rows
 from causalsem.sem.diagnosis import admissibility_notes, automatic_remarks, data_notes, feedback_remarks, weak_instrument_notes
 from causalsem.sem.discrepancy import Discrepancy
@@ -88,7 +89,7 @@ def _fit(spec: Model, data: Data, options: SEMOptions, engine: str, notes: dict[
         warnings.warn(note, DataWarning, stacklevel=3)
     setup = Setup.build(samples, options)
     rams = tuple(ram_of(table, g, s.covariance, s.mean) for g, s in enumerate(samples, start=1))
-    constraints = Constraints.build(table)
+    constraints = Constraints.build(with_bounds(table, samples, options))
     problem = setup.discrepancy(rams, table.count)
     start = start_values(table, rams, samples)
     begun = look(problem, start)
@@ -96,7 +97,8 @@ def _fit(spec: Model, data: Data, options: SEMOptions, engine: str, notes: dict[
     found = _solve(setup, problem, table, rams, constraints, options, engine, start, begun)
     J = independent_rows(constraints.equal(found.theta, found.active)[1])
     vcov = _covariance(setup, problem, found, J, options, table)
-    measures = fit_measures(table, rams, setup, problem, found, J)
+    # As in lavaan, an inequality that binds makes errors smaller but gives no degree of freedom.
+    measures = fit_measures(table, rams, setup, problem, found, independent_rows(constraints.equal(found.theta)[1]))
     told = admissibility_notes(table, rams, found, constraints)
     told += [] if is_plainly_identified(rams) else weak_instrument_notes(rams, samples)
     for note in told:

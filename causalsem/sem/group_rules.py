@@ -37,18 +37,18 @@ def equate_groups(rows: list[Row], names: Sequence[Names], options: SEMOptions, 
         role = names[row.group - 1]
         twin = first.get((row.lhs, row.op, row.rhs, row.level))
         kind = _kind(row, role)
-        if _is_first(row) or (row.user and kind not in options.group_equal) or twin is None:
+        if _is_first(row) or (row.user and kind not in options.equal_groups) or twin is None:
             continue
         if _is_identified_by_equality(kind, row, options, levels):
             row.free, row.value = 1, None
-        elif kind in options.group_equal and twin.free and row.free and f"{row.lhs}{row.op}{row.rhs}" not in partial:
+        elif kind in options.equal_groups and twin.free and row.free and f"{row.lhs}{row.op}{row.rhs}" not in partial:
             twin.label = twin.label or twin.plabel
             row.label = twin.label
 
 
 def _is_identified_by_equality(kind: str | None, row: Row, options: SEMOptions, levels: Mapping[str, int]) -> bool:
     """Tell whether equal intercepts (loadings) let a later group's latent mean (variance) be free."""
-    equal = options.group_equal
+    equal = options.equal_groups
     if kind == "means":
         return ("intercepts" in equal or "thresholds" in equal) and "means" not in equal and not row.user
     if options.parameterization == "delta":

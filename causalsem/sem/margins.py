@@ -52,6 +52,9 @@ def numeric_margin(y: FloatArray, X: FloatArray) -> Margin:
     residual = y - full @ beta
     variance = float(residual @ residual / n)
     z = residual / np.sqrt(variance)
+    if len(np.unique(y)) == 2:
+        # Mean and variance of two values are one number, and their scores collinear.
+        raise DataError("a variable of two values cannot be numeric beside ordered ones; name it in ordered=")
     scores = np.hstack([full * (residual / variance)[:, None], ((z * z - 1.0) / (2.0 * variance))[:, None]])
     none = np.zeros(0, dtype=np.int64)
     return Margin(False, beta[:1], beta[1:], variance, z, z, none, scores)

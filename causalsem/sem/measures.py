@@ -10,7 +10,7 @@ from scipy.special import chdtrc
 
 from causalsem._values import FloatArray
 from causalsem.sem import two_level_measures
-from causalsem.sem.discrepancy import Discrepancy
+from causalsem.sem.discrepancy import Discrepancy, NormalPoint
 from causalsem.sem.estimators import Compared, Setup, fit_baseline, fit_saturated, moment_parts, scaled_test
 from causalsem.sem.fiml import FIML
 from causalsem.sem.fiml_corrected import corrected_test, unrestricted
@@ -66,13 +66,13 @@ def fit_measures(
     null, base, base_df = _baseline(setup, rams, table, x, full, moments)
     # lavaan counts the moments of fixed causes in AGFI and PGFI.
     all_moments = moments + sum(r.exo for r in table.rows)
-    out = {"npar": float(npar), "fmin": (found.at.value - full) * setup.total / n}
+    out = {"npar": float(npar), "fmin": (found.at.value - full) * (1.0 if setup.plan.discrepancy == "ML" else setup.total / n)}
     out |= chisq_measures(chisq, df, plain=setup.plan.discrepancy != "ULS")
     out |= incremental_measures(chisq, df, base, base_df)
     if setup.plan.discrepancy == "ULS":
         out["baseline.pvalue"] = math.nan
     out |= rmsea_measures(chisq, df, setup.total, len(samples))
-    out |= _likelihood(setup, found.at.value, full, x, npar, n)
+    out |= _likelihood(setup, problem, found, full, x, npar, n)
     out |= residual_measures(samples, at, setup.shares, means=means)
     gfi = _goodness(setup, problem, found, rams, at, x, means=means)
     out |= {"gfi": gfi, "agfi": 1.0 - all_moments / df * (1.0 - gfi) if df else 1.0, "pgfi": gfi * df / all_moments}
@@ -148,15 +148,24 @@ def _baseline_parameters(ram: RAM, table: ParameterTable) -> int:
     return p + covariances + (p if table.meanstructure else 0)
 
 
-def _likelihood(setup: Setup, value: float, full: float, x: list[list[int]], npar: int, n: int) -> dict[str, float]:
+def _likelihood(
+    setup: Setup, problem: Discrepancy, found: Solution, full: float, x: list[list[int]], npar: int, n: int
+) -> dict[str, float]:
     """Return likelihoods and information criteria of an ML fit; other estimators have none."""
     if setup.plan.discrepancy != "ML":
         return {}
+    value = found.at.value
     if setup.incomplete:
         own = sum(fixed_causes_logl(s, causes) for s, causes in zip(setup.samples, x, strict=True))
         return likelihood_measures(-n * value - own, -n * full - own, npar, n)
     saturated = sum(saturated_logl(s, causes) for s, causes in zip(setup.samples, x, strict=True))
-    return likelihood_measures(saturated - setup.total * value, saturated, npar, n)
+    if setup.total == n:
+        return likelihood_measures(saturated - n * value, saturated, npar, n)
+    # lavaan's "wishart" weighs χ² by n − 1 but the likelihood by n.
+    point = problem.at(found.theta)
+    assert isinstance(point, NormalPoint)  # ML of complete rows
+    lost = 0.5 * sum(s.n * g.value for s, g in zip(setup.samples, point.groups, strict=True))
+    return likelihood_measures(saturated - lost, saturated, npar, n)
 
 
 def _two_level(

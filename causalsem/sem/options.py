@@ -39,7 +39,7 @@ PLANS: Mapping[str, Plan] = {
     "WLSMV": Plan("DWLS", "robust.sem", "scaled.shifted", "expected"),
     "WLSMVS": Plan("DWLS", "robust.sem", "mean.var.adjusted", "expected"),
 }
-ALIASES = {"robust.cluster": "robust.huber.white", "yuan.bentler": "yuan.bentler.mplus"}
+ALIASES = {"robust.cluster": "robust.huber.white", "robust.mlr": "robust.huber.white", "robust.mlm": "robust.sem"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class SEMOptions:
     information: str | None = None
     parameterization: str = "delta"
     orthogonal: bool = False
-    effect_coding: bool = False
+    effect_coding: bool | tuple[str, ...] = ()
     bounds: str | None = None
     auto_cov_y: bool | None = None
     auto_cov_lv_x: bool | None = None
@@ -89,9 +89,10 @@ class SEMOptions:
             raise SettingError(f"unknown preset {preset!r}; use one of {shown(get_args(Preset))}")
         known = [f.name for f in fields(cls) if f.name != "preset"]
         check_names(options, known, what="option", where="fit_sem")
-        for name in ("ordered", "group_equal", "group_partial"):
+        for name in ("ordered", "group_equal", "group_partial", "effect_coding"):
             value = options.get(name, ())
-            if name == "ordered" and value is True:
+            if value is True:
+                options = {**options, name: ("loadings", "intercepts")} if name == "effect_coding" else options
                 continue
             if value is None or isinstance(value, (str, bool)):
                 tupled = (value,) if isinstance(value, str) and value else ()
@@ -104,9 +105,13 @@ class SEMOptions:
             if len(more) > 1:
                 raise SettingError(f"test={more!r} names several scaled tests; name one of them")
             options = {**options, "test": more[0] if more else "standard"}
+        if isinstance(options.get("bounds"), bool):
+            options = {**options, "bounds": "wide" if options["bounds"] else "none"}
         told = {**PRESETS[preset], **{k: v for k, v in options.items() if v is not None}}
-        if told.get("std_lv") and "auto_fix_first" not in options:
+        scaled = told.get("std_lv") or "loadings" in told.get("effect_coding", ())
+        if scaled and "auto_fix_first" not in options:
             told["auto_fix_first"] = False
+        told["mimic"] = str(told.get("mimic", "lavaan")).lower()
         return cls(preset=preset, **told).checked()  # type: ignore[arg-type]  # checked above
 
     def checked(self) -> SEMOptions:
@@ -126,7 +131,7 @@ class SEMOptions:
     def _check_combination(self) -> None:
         """Raise SettingError where two choices cannot go together."""
         plan = self.plan
-        by_moments = plan.test in ("satorra.bentler", "scaled.shifted", "mean.var.adjusted") or plan.se == "robust.sem"
+        by_moments = plan.test in ("satorra.bentler", "scaled.shifted", "mean.var.adjusted", "yuan.bentler") or plan.se == "robust.sem"
         if self.fiml and (plan.discrepancy != "ML" or by_moments):
             raise SettingError(
                 f"missing={self.missing!r} goes with estimator 'ML', 'MLF' or 'MLR', not {self.estimator!r}; choose one of those"
@@ -136,6 +141,8 @@ class SEMOptions:
             raise SettingError(
                 f"estimator={self.estimator!r} has se='standard' or 'robust.sem' and tests by moments; use 'MLR' for this one"
             )
+        if self.std_lv and "loadings" in self.effect_codes:
+            raise SettingError("std_lv and effect_coding of loadings both set the scale of latent variables; choose one")
         if self.two_level:
             known = plan.discrepancy == "ML" and not by_moments and plan.test in ("standard", "yuan.bentler.mplus", "none")
             if not self.cluster or self.fiml or not known:
@@ -155,9 +162,32 @@ class SEMOptions:
         if chosen.plan.discrepancy not in ("ULS", "DWLS", "WLS"):
             known = [name for name, plan in PLANS.items() if plan.discrepancy in ("ULS", "DWLS", "WLS")]
             raise SettingError(f"estimator={self.estimator!r} is not built for ordered variables; use one of {shown(known, 12)}")
+        if chosen.conditional_x is None:
+            chosen = replace(chosen, conditional_x=chosen.fixed_x is not False)
         if self.fiml or self.cluster:
             raise SettingError("ordered variables go with complete rows of one level; leave out missing= and cluster=")
         return chosen.checked()
+
+    @property
+    def effect_codes(self) -> tuple[str, ...]:
+        """What effect coding constrains: "loadings", "intercepts" or both."""
+        return self.effect_coding if isinstance(self.effect_coding, tuple) else ()
+
+    @property
+    def holds_x(self) -> bool:
+        """Whether exogenous observed variables keep their sample moments; lavaan's least squares let them vary."""
+        if self.fixed_x is not None:
+            return self.fixed_x
+        return self.plan.discrepancy == "ML" or bool(self.conditional_x)
+
+    @property
+    def equal_groups(self) -> tuple[str, ...]:
+        """What is equal across groups; Mplus starts with loadings and intercepts, and ordered variables equate both or none."""
+        equal = self.group_equal
+        if self.mimic == "mplus" and not equal:
+            equal = ("loadings", "intercepts") if self.meanstructure is not False else ("loadings",)
+        both = {"intercepts", "thresholds"}
+        return tuple(dict.fromkeys((*equal, *sorted(both)))) if self.conditional_x is not None and both & set(equal) else equal
 
     @property
     def rescale(self) -> bool:
@@ -173,10 +203,12 @@ class SEMOptions:
     def plan(self) -> Plan:
         """What the estimator's name stands for, with the caller's se, test and information on top."""
         plan = PLANS["MLR" if self.cluster and self.estimator == "ML" and not self.two_level else self.estimator]
-        if (self.fiml or self.two_level) and self.information is None:
+        observed = self.mimic == "mplus" and plan.discrepancy == "ML" and plan.test in ("standard", "yuan.bentler.mplus")
+        if (self.fiml or self.two_level or observed) and self.information is None:
             plan = replace(plan, information="observed")
         # "robust" is the sandwich that goes with what is minimised.
-        own = "robust.huber.white" if plan.discrepancy == "ML" else "robust.sem"
+        white = self.fiml or self.cluster is not None or plan.se == "robust.huber.white"
+        own = "robust.huber.white" if plan.discrepancy == "ML" and white else "robust.sem"
         told = {
             "se": {**ALIASES, "robust": own}.get(str(self.se), self.se),
             "test": ALIASES.get(str(self.test), self.test),
@@ -202,9 +234,9 @@ ALLOWED: Mapping[str, tuple[object, ...]] = {
     "likelihood": ("normal", "wishart"),
     "information": ("expected", "observed"),
     "parameterization": ("delta", "theta"),
-    "effect_coding": (False,),
-    "bounds": ("none",),
-    "mimic": ("lavaan",),
+    "effect_coding": ("loadings", "intercepts"),
+    "bounds": ("none", "standard", "wide", "default", "pos.var", "pos.ov.var", "pos.lv.var"),
+    "mimic": ("lavaan", "mplus"),
     "group_equal": (
         "loadings",
         "intercepts",

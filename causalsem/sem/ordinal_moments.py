@@ -47,7 +47,10 @@ def ordinal_moments(Y: FloatArray, ordered: BoolArray, levels: Sequence[int], X:
 
 def _margin(column: FloatArray, ordered: bool, levels: int, X: FloatArray, name: str) -> Margin:
     if not ordered:
-        return numeric_margin(column, X)
+        try:
+            return numeric_margin(column, X)
+        except DataError as why:
+            raise DataError(f"{name!r}: {why}", columns=[name]) from None
     codes, values = codes_of(column)
     if len(values) != levels:
         raise DataError(f"{name!r} has {len(values)} categories in one group and {levels} over all; merge categories", columns=[name])

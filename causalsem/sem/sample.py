@@ -168,7 +168,7 @@ def _group_sample(frame: pd.DataFrame, role: Names, label: str, options: SEMOpti
     check_names(wanted, [c for c in columns if c != options.group], where="the data")
     rows = _numbers(frame, columns, wanted)
     # Fixed causes are conditioned on, so a row without them says nothing; nor does a row without any value.
-    needed = [n in role.ov_x and options.fixed_x is not False for n in wanted] if options.fiml else [True] * len(wanted)
+    needed = [n in role.ov_x and options.holds_x for n in wanted] if options.fiml else [True] * len(wanted)
     kept = np.asarray(~np.isnan(rows[:, needed]).any(axis=1) & ~np.isnan(rows).all(axis=1))
     if not kept.all():
         _say_dropped(rows, kept, wanted, label)
@@ -190,7 +190,7 @@ def _group_sample(frame: pd.DataFrame, role: Names, label: str, options: SEMOpti
 
 def _ordinal_sample(rows: FloatArray, role: Names, label: str, options: SEMOptions, levels: Mapping[str, int]) -> Sample:
     """Return the sample of a group with ordered variables; warns of empty cells, which make correlations uncertain."""
-    conditional = options.fixed_x is not False and options.conditional_x is not False
+    conditional = options.holds_x and bool(options.conditional_x)
     x = [k for k, n in enumerate(role.ov) if conditional and n in role.ov_x]
     y = [k for k in range(len(role.ov)) if k not in x]
     names = [role.ov[k] for k in y]

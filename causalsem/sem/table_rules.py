@@ -6,10 +6,11 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 from causalsem.errors import ModelSyntaxError, SettingError, shown
+from causalsem.sem.expressions import Expression
 from causalsem.sem.group_rules import equate_groups, number_rows
 from causalsem.sem.options import SEMOptions
 from causalsem.sem.partable import Key, Names, ParameterTable, Row, names_of
-from causalsem.sem.syntax import Block, Model, Statement
+from causalsem.sem.syntax import Block, Model, Relation, Statement
 
 
 def build_table(
@@ -22,7 +23,7 @@ def build_table(
     two_level = has_levels(model)
     blocks = _blocks_of_levels(model, group_labels) if two_level else _blocks_of_groups(model, group_labels)
     levels = levels or {}
-    fixed_x = True if options.fixed_x is None else options.fixed_x
+    fixed_x = options.holds_x
     means = True if levels else options.meanstructure
     if means is None:
         means = len(blocks) > 1 or options.fiml or options.cluster is not None or any(s.op == "~1" for b in blocks for s in b.statements)
@@ -42,10 +43,11 @@ def build_table(
         row.plabel = f".p{k}."
     if len(group_labels) > 1:
         equate_groups(rows, names, options, levels)
+    coded = _effect_coding(rows, options)
     count, told = number_rows(rows)
-    conditional = bool(levels) and fixed_x and options.conditional_x is not False
+    conditional = bool(levels) and fixed_x and bool(options.conditional_x)
     delta = options.parameterization == "delta"
-    relations = model.relations
+    relations = (*model.relations, *coded)
     return ParameterTable(
         tuple(rows), tuple(names), relations, tuple(group_labels), means, fixed_x, count, told, dict(levels), conditional, delta, two_level
     )
@@ -216,10 +218,41 @@ def _set_scales(rows: list[Row], role: Names, options: SEMOptions) -> None:
     variances = {r.lhs: r for r in rows if r.op == "~~" and r.lhs == r.rhs}
     if options.std_lv:
         for name in role.lv:
-            if not variances[name].user:
-                _fix(variances[name], 1.0)
-    if options.auto_fix_single:
+            _fix(variances[name], 1.0)
+    if options.auto_fix_single and options.auto_var:
+        every = [row.rhs for measured in loadings.values() for row in measured]
         for measured in loadings.values():
             indicator = measured[0].rhs
-            if len(measured) == 1 and indicator not in role.lv and not variances[indicator].user:
+            alone = len(measured) == 1 and every.count(indicator) == 1
+            if alone and indicator not in role.lv and not variances[indicator].user:
                 _fix(variances[indicator], 0.0)
+
+
+def _effect_coding(rows: Sequence[Row], options: SEMOptions) -> list[Relation]:
+    """Return the constraints of effect coding (Little, Slegers & Card 2006), and free the latent means that they identify.
+
+    Loadings of a latent variable average 1, intercepts of its indicators 0.
+    """
+    out = []
+    for block in sorted({r.group for r in rows}):
+        mine = [r for r in rows if r.group == block]
+        for latent in dict.fromkeys(r.lhs for r in mine if r.op == "=~"):
+            loadings = [r for r in mine if r.op == "=~" and r.lhs == latent]
+            measured = {r.rhs for r in loadings}
+            intercepts = [r for r in mine if r.op == "~1" and r.lhs in measured]
+            if "loadings" in options.effect_codes and all(r.free for r in loadings):
+                out.append(_sum_is(loadings, float(len(loadings))))
+            if "intercepts" in options.effect_codes and intercepts and all(r.free for r in intercepts):
+                out.append(_sum_is(intercepts, 0.0))
+                for row in mine:
+                    if row.op == "~1" and row.lhs == latent and not row.user:
+                        row.free, row.value = 1, None
+    return out
+
+
+def _sum_is(rows: Sequence[Row], value: float) -> Relation:
+    """Return the constraint that parameters sum to a value."""
+    total = Expression("name", name=rows[0].plabel)
+    for row in rows[1:]:
+        total = Expression("+", (total, Expression("name", name=row.plabel)))
+    return Relation("==", total, Expression("number", value=value))
