@@ -23,7 +23,7 @@ def items(n: int = 300, seed: int = 4) -> pd.DataFrame:
 
 def test_effect_coding_averages_loadings_to_one_and_intercepts_to_zero() -> None:
     plain = fit_sem(CFA, items(), meanstructure=True)
-    coded = fit_sem(CFA, items(), effect_coding=True)
+    coded = fit_sem(CFA, items(), effect_coding=True, meanstructure=True)
     rows = coded.parameters
     for factor, names in (("f", list("abc")), ("g", list("deh"))):
         assert rows[(rows["op"] == "=~") & (rows["lhs"] == factor)]["est"].mean() == pytest.approx(1.0, abs=1e-9)
