@@ -16,7 +16,15 @@ from causalsem.sem.constraints import Constraints, Labels, null_space
 from causalsem.sem.discrepancy import Derivatives, Discrepancy, NormalML, NormalPoint
 from causalsem.sem.fiml import FIML, FIMLPoint
 from causalsem.sem.fourth_moments import FourthMoments, are_worthwhile, summed_cross_products
-from causalsem.sem.least_squares import LeastSquares, LeastSquaresPoint, metric_of, moment_covariance, moment_jacobian, normal_metric
+from causalsem.sem.least_squares import (
+    LeastSquares,
+    LeastSquaresPoint,
+    metric_of,
+    moment_covariance,
+    moment_jacobian,
+    normal_metric,
+    unbiased_moment_covariance,
+)
 from causalsem.sem.matrices import RAM
 from causalsem.sem.options import Plan, SEMOptions
 from causalsem.sem.ordinal_model import OrdinalLeastSquares, OrdinalPoint, ordinal_metric
@@ -37,13 +45,16 @@ class Setup:
     sizes: FloatArray
     # Filled at the first robust error: one pass over the rows serves model, saturated and baseline model.
     fourth: list[FourthMoments] = field(default_factory=list)
+    # Mplus weighs moments at the sample, not at the model, and takes unbiased covariances of moments.
+    mplus: bool = False
 
     @classmethod
     def build(cls, samples: tuple[Sample, ...], options: SEMOptions) -> Setup:
         """Return the setup of a fit."""
         less = 0.0 if options.rescale else 1.0
         # The second level has no rows of its own.
-        return cls(samples, options.plan, np.array([s.n - less if s.level == 1 else 0.0 for s in samples]))
+        sizes = np.array([s.n - less if s.level == 1 else 0.0 for s in samples])
+        return cls(samples, options.plan, sizes, mplus=options.mimic == "mplus")
 
     @property
     def total(self) -> float:
@@ -90,7 +101,7 @@ class Setup:
             return OrdinalLeastSquares(rams, moments, self.weights, count, weighed)
         if self.plan.discrepancy == "ML":
             return NormalML.build(rams, self.samples, self.weights, count)
-        metrics = tuple(metric_of(self.plan.discrepancy, r, s) for r, s in zip(rams, self.samples, strict=True))
+        metrics = tuple(metric_of(self.plan.discrepancy, r, s, mplus=self.mplus) for r, s in zip(rams, self.samples, strict=True))
         return LeastSquares(rams, self.samples, self.weights, count, metrics)
 
 
@@ -160,11 +171,11 @@ def covariance_of(setup: Setup, problem: Discrepancy, found: Solution, J: FloatA
     """Return the covariance of θ that the plan asks for, or None where the information is singular."""
     plan = setup.plan
     information = found.at.information
-    if plan.discrepancy != "ML":
-        return _least_squares_covariance(setup, problem, found, J)
+    if plan.discrepancy != "ML" or (plan.se == "robust.sem" and setup.mplus):
+        return _covariance_by_moments(setup, problem, found, J)
     if plan.se == "first.order":
         information = meat_of(setup, problem, found)
-    elif plan.information == "observed" or plan.se == "robust.huber.white":
+    elif plan.information == "observed":
         information = _observed(problem, found)
     bread = covariance_of_estimates(information, setup.total, J)
     if bread is None or plan.se in ("standard", "first.order"):
@@ -173,18 +184,25 @@ def covariance_of(setup: Setup, problem: Discrepancy, found: Solution, J: FloatA
     return sandwich(bread * setup.total, meat) / setup.total
 
 
-def _least_squares_covariance(setup: Setup, problem: Discrepancy, found: Solution, J: FloatArray) -> FloatArray | None:
-    """Return the covariance of least-squares estimates: (DᵀVD)⁻¹ / n, or the sandwich with the moments' own covariance."""
+def _covariance_by_moments(setup: Setup, problem: Discrepancy, found: Solution, J: FloatArray) -> FloatArray | None:
+    """Return the covariance of estimates: (DᵀVD)⁻¹ / n, or the sandwich with the moments' own covariance."""
     plan = setup.plan
     if plan.information == "observed":
         information = _observed(problem, found)
     else:
-        parts = zip(setup.shares, *jacobians_and_weights(problem, found.theta), strict=True)
+        parts = zip(setup.shares, *jacobians_and_weights(setup, problem, found.theta), strict=True)
         information = np.asarray(sum(w * (D.T @ V @ D) for w, D, V in parts))
     bread = covariance_of_estimates(information, setup.total, J)
     if bread is None or plan.se == "standard":
         return bread
-    robust = zip(setup.shares, *moment_parts(setup, problem, found.theta, None), strict=True)
+    n = np.array([s.n for s in setup.samples], dtype=np.float64)
+    more = n / (n - 1.0) if setup.mplus else np.ones(len(n))
+    Ds, Vs, gammas = moment_parts(setup, problem, found.theta, None)
+    if setup.mplus and plan.discrepancy == "ML":
+        for gamma, s in zip(gammas, setup.samples, strict=True):
+            p = len(s.names)
+            gamma[:p, :p] *= (s.n - 1) / s.n if len(gamma) > p * (p + 1) // 2 else 1.0
+    robust = zip(setup.shares * more, Ds, Vs, gammas, strict=True)
     spread = sum(w * (D.T @ V @ G @ V @ D) for w, D, V, G in robust)
     return sandwich(bread * setup.total, np.asarray(spread)) / setup.total
 
@@ -236,11 +254,17 @@ def scaled_test(
     if kind == "yuan.bentler":
         # Yuan & Bentler's own test weighs the moments at the model, which gives Satorra & Bentler's factor.
         kind = "satorra.bentler"
-    parts = moment_parts(setup, model.problem, model.found.theta, x)
-    return scaled_by_moments(*parts, setup.shares, null_space(J), df, kind)
+    D, V, gammas = moment_parts(setup, model.problem, model.found.theta, x)
+    if setup.mplus and setup.ordinal:
+        gammas = [g * (s.n - 1) / s.n for g, s in zip(gammas, setup.samples, strict=True)]
+    test = scaled_by_moments(D, V, gammas, setup.shares, null_space(J), df, kind)
+    if setup.mplus and test.df is not None:
+        whole = float(np.floor(test.df + 0.5))
+        return ScaledTest(test.factor * test.df / whole, 0.0, whole)
+    return test
 
 
-def jacobians_and_weights(problem: Discrepancy, theta: FloatArray) -> tuple[list[FloatArray], list[FloatArray]]:
+def jacobians_and_weights(setup: Setup, problem: Discrepancy, theta: FloatArray) -> tuple[list[FloatArray], list[FloatArray]]:
     """Return by group the Jacobian D of the moments and their weight V."""
     point = problem.at(theta)
     if isinstance(point, OrdinalPoint):
@@ -248,7 +272,12 @@ def jacobians_and_weights(problem: Discrepancy, theta: FloatArray) -> tuple[list
     assert isinstance(point, NormalPoint | LeastSquaresPoint)  # moments come with complete rows
     if isinstance(point, NormalPoint):
         rams, at = [g.ram for g in point.groups], [g.implied for g in point.groups]
-        V = [normal_metric(g.W, means=g.ram.means) for g in point.groups]
+        inverses = (
+            [np.asarray(np.linalg.inv(s.covariance), dtype=np.float64) for s in setup.samples]
+            if setup.mplus
+            else [g.W for g in point.groups]
+        )
+        V = [normal_metric(W, means=g.ram.means) for W, g in zip(inverses, point.groups, strict=True)]
     else:
         rams, at, V = list(point.problem.rams), list(point.implied), list(point.problem.metrics)
     return [moment_jacobian(r, a, point.count) for r, a in zip(rams, at, strict=True)], V
@@ -258,10 +287,13 @@ def moment_parts(
     setup: Setup, problem: Discrepancy, theta: FloatArray, x: Sequence[list[int]] | None
 ) -> tuple[list[FloatArray], list[FloatArray], list[FloatArray]]:
     """Return by group the Jacobian D of the moments, their weight V and their covariance Γ (given fixed causes `x`)."""
-    D, V = jacobians_and_weights(problem, theta)
+    D, V = jacobians_and_weights(setup, problem, theta)
     if setup.ordinal:
         return D, V, [s.ordinal.gamma for s in setup.samples if s.ordinal is not None]
     fixed = list(x) if x is not None else [None] * len(setup.samples)
     p = [len(s.names) for s in setup.samples]
     means = [len(d) > k * (k + 1) // 2 for d, k in zip(D, p, strict=True)]
-    return D, V, [moment_covariance(s, means=m, x=f) for s, m, f in zip(setup.samples, means, fixed, strict=True)]
+    gammas = [moment_covariance(s, means=m, x=f) for s, m, f in zip(setup.samples, means, fixed, strict=True)]
+    if setup.mplus and setup.plan.discrepancy != "ML":
+        gammas = [unbiased_moment_covariance(s, means=m) for s, m in zip(setup.samples, means, strict=True)]
+    return D, V, gammas

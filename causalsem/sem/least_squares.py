@@ -135,16 +135,19 @@ def _with_means(V: FloatArray, W: FloatArray) -> FloatArray:
     return out
 
 
-def metric_of(estimator: str, ram: RAM, sample: Sample) -> FloatArray:
+def metric_of(estimator: str, ram: RAM, sample: Sample, *, mplus: bool = False) -> FloatArray:
     """Return V of an estimator: GLS (S⁻¹), ULS (identity over the full matrix), WLS (inverse of the moments' own covariance)."""
     if estimator == "GLS":
         solved = inverse_and_logdet(np.array(sample.covariance))
         if solved is None:
             raise MomentsError("the sample covariance is not positive definite; GLS needs its inverse; drop collinear variables")
-        return normal_metric(solved[0], means=ram.means)
+        V = normal_metric(solved[0], means=ram.means)
+        if mplus and ram.means:
+            V[: ram.p, : ram.p] *= sample.n / (sample.n - 1)
+        return V
     if estimator == "ULS":
         return np.eye(len(moment_vector(sample.mean, sample.covariance, means=ram.means)))
-    gamma = moment_covariance(sample, means=ram.means)
+    gamma = (unbiased_moment_covariance if mplus else moment_covariance)(sample, means=ram.means)
     if estimator == "DWLS":
         return np.diag(1.0 / np.diag(gamma))
     if len(gamma) >= sample.n:
@@ -169,6 +172,19 @@ def moment_covariance(sample: Sample, *, means: bool, x: list[int] | None = None
         Z = Z - Z.mean(axis=0)
     whole = np.hstack([centred, Z]) if means else Z
     return np.asarray(whole.T @ whole / len(whole))
+
+
+def unbiased_moment_covariance(sample: Sample, *, means: bool) -> FloatArray:
+    """Return Γ as Mplus has it: with the products of the unbiased (divisor n − 1) covariance taken off."""
+    gamma = moment_covariance(sample, means=means)
+    p, share = len(sample.names), (sample.n - 1) / sample.n
+    first = p if means else 0
+    centred = rows_of(sample, "the covariance of moments (WLS)") - sample.mean
+    w = (sample_covariance(centred) / share)[np.tril_indices(p)]
+    gamma[first:, first:] -= np.outer(w, w) * (1.0 - share**2)
+    gamma[:first, first:] *= share
+    gamma[first:, :first] *= share
+    return gamma
 
 
 def sample_covariance(centred: FloatArray) -> FloatArray:

@@ -74,6 +74,8 @@ def fit_measures(
     out |= rmsea_measures(chisq, df, setup.total, len(samples))
     out |= _likelihood(setup, problem, found, full, x, npar, n)
     out |= residual_measures(samples, at, setup.shares, means=means)
+    if setup.mplus and (setup.plan.information == "observed" or setup.plan.discrepancy not in ("ML", "GLS")):
+        out["srmr"] = out["srmr_mplus"]
     gfi = _goodness(setup, problem, found, rams, at, x, means=means)
     out |= {"gfi": gfi, "agfi": 1.0 - all_moments / df * (1.0 - gfi) if df else 1.0, "pgfi": gfi * df / all_moments}
     out["ecvi"] = (chisq + 2.0 * npar) / setup.total

@@ -183,8 +183,8 @@ class SEMOptions:
     @property
     def equal_groups(self) -> tuple[str, ...]:
         """What is equal across groups; Mplus starts with loadings and intercepts, and ordered variables equate both or none."""
-        equal = self.group_equal
-        if self.mimic == "mplus" and not equal:
+        equal = tuple(e for e in self.group_equal if e != "none")
+        if self.mimic == "mplus" and not self.group_equal:
             equal = ("loadings", "intercepts") if self.meanstructure is not False else ("loadings",)
         both = {"intercepts", "thresholds"}
         return tuple(dict.fromkeys((*equal, *sorted(both)))) if self.conditional_x is not None and both & set(equal) else equal
@@ -214,6 +214,8 @@ class SEMOptions:
             "test": ALIASES.get(str(self.test), self.test),
             "information": self.information,
         }
+        if told["se"] == "robust.huber.white" and self.information is None:
+            told["information"] = "observed"
         return replace(plan, **{k: v for k, v in told.items() if v is not None})  # type: ignore[arg-type]  # checked against ALLOWED
 
 
@@ -238,6 +240,7 @@ ALLOWED: Mapping[str, tuple[object, ...]] = {
     "bounds": ("none", "standard", "wide", "default", "pos.var", "pos.ov.var", "pos.lv.var"),
     "mimic": ("lavaan", "mplus"),
     "group_equal": (
+        "none",
         "loadings",
         "intercepts",
         "thresholds",

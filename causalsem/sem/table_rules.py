@@ -26,8 +26,8 @@ def build_table(
     fixed_x = options.holds_x
     means = True if levels else options.meanstructure
     if means is None:
-        told = any(s.op == "~1" for b in blocks for s in b.statements)
-        means = told or len(blocks) > 1 or options.fiml or options.cluster is not None or options.mimic == "mplus"
+        stated = any(s.op == "~1" for b in blocks for s in b.statements)
+        means = stated or len(blocks) > 1 or options.fiml or options.cluster is not None or options.mimic == "mplus"
     rows: list[Row] = []
     names = []
     for g, block in enumerate(blocks, start=1):
