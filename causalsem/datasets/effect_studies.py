@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Literal, get_args
 
 import numpy as np
@@ -12,7 +11,7 @@ from scipy.special import expit
 from causalsem._values import FloatArray
 from causalsem.behaviour import BehaviourTable
 from causalsem.behaviour.table import Role
-from causalsem.datasets.public_files import need_columns, read_csv, the_file
+from causalsem.datasets.public_files import PathLike, need_columns, read_csv, the_file
 from causalsem.errors import DataError, SettingError, shown
 
 IHDP_TRAITS = tuple(f"x{k}" for k in range(1, 26))
@@ -21,11 +20,11 @@ TWIN_OUTCOMES = ("outcome(t=0)", "outcome(t=1)")
 # Days to death; 9999 stands for alive after the first year.
 SURVIVED = 9999
 LALONDE_TRAITS = ("age", "educ", "black", "hisp", "marr", "nodegree", "re74", "re75")
-Path = str | os.PathLike[str]
+
 Controls = Literal["experiment", "survey"]
 
 
-def load_ihdp(path: Path) -> BehaviourTable:
+def load_ihdp(path: PathLike) -> BehaviourTable:
     """Return one replication of IHDP: `treatment`, simulated `outcome`, and 25 traits `x1` … `x25` of 747 infants.
 
     `path` is a file ihdp_npci_N.csv(.gz) without header: treatment, factual and counterfactual outcome, both means, traits.
@@ -37,12 +36,12 @@ def load_ihdp(path: Path) -> BehaviourTable:
     return _study(_ihdp(path), "treatment", "outcome", IHDP_TRAITS)
 
 
-def ihdp_truth(path: Path) -> FloatArray:
+def ihdp_truth(path: PathLike) -> FloatArray:
     """Return each infant's mean outcome without and with treatment, (747, 2), of a replication of IHDP."""
     return _ihdp(path)[["mean_untreated", "mean_treated"]].to_numpy(dtype=np.float64)
 
 
-def load_twins(path: Path, *, strength: float = 1.0, seed: int = 0) -> BehaviourTable:
+def load_twins(path: PathLike, *, strength: float = 1.0, seed: int = 0) -> BehaviourTable:
     """Return 11,400 pairs of twins: `treatment` says which twin was seen, `outcome` whether it died in its first year.
 
     Treatment, being the heavier twin, is drawn by chance from the 30 traits (Yoon, Jordon & van der Schaar 2018, with
@@ -60,12 +59,12 @@ def load_twins(path: Path, *, strength: float = 1.0, seed: int = 0) -> Behaviour
     return _study(frame, "treatment", "outcome", traits)
 
 
-def twins_truth(path: Path) -> FloatArray:
+def twins_truth(path: PathLike) -> FloatArray:
     """Return whether the lighter and the heavier twin of each pair died in the first year, (pairs, 2)."""
     return (_twins(path)[list(TWIN_OUTCOMES)].to_numpy() < SURVIVED).astype(np.float64)
 
 
-def load_lalonde(folder: Path, *, controls: Controls = "experiment") -> BehaviourTable:
+def load_lalonde(folder: PathLike, *, controls: Controls = "experiment") -> BehaviourTable:
     """Return LaLonde's job training: `treat`, earnings `re78` after it (dollars), and 8 traits before it.
 
     `controls` "experiment" are the programme's own (445 rows; the effect is 1,794 dollars), "survey" 15,992 people of the
@@ -87,7 +86,7 @@ def _study(frame: pd.DataFrame, treatment: str, outcome: str, traits: tuple[str,
     return BehaviourTable.from_frame(frame[[treatment, outcome, *traits]], roles=roles, tiers=(traits, (treatment,), (outcome,)))
 
 
-def _ihdp(path: Path) -> pd.DataFrame:
+def _ihdp(path: PathLike) -> pd.DataFrame:
     frame = read_csv(path, header=None)
     if frame.shape[1] != len(IHDP_COLUMNS) or not set(np.unique(frame.iloc[:, 0])) <= {0, 1}:
         found = f"{frame.shape[1]} columns, the first with {frame.iloc[:, 0].nunique()} values"
@@ -95,7 +94,7 @@ def _ihdp(path: Path) -> pd.DataFrame:
     return frame.set_axis(list(IHDP_COLUMNS), axis=1)
 
 
-def _twins(path: Path) -> pd.DataFrame:
+def _twins(path: PathLike) -> pd.DataFrame:
     frame = read_csv(path)
     # The public file quotes some names with one kind of quote on the left and another on the right.
     return need_columns(frame.rename(columns=lambda name: str(name).strip(" '’‘\"")), TWIN_OUTCOMES, path)
