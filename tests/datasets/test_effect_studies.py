@@ -64,7 +64,7 @@ def test_the_survey_takes_the_place_of_the_programmes_controls(tmp_path):
     with pytest.raises(SettingError, match="unknown controls 'psid'"):
         load_lalonde(tmp_path, controls="psid")
     (tmp_path / "cps_mixtape.csv.gz").unlink()
-    with pytest.raises(FileError, match=r"no cps_mixtape\.csv \(plain, \.gz or \.zip\)"):
+    with pytest.raises(FileError, match=r"no cps_mixtape\.csv \(plain or \.gz\)"):
         load_lalonde(tmp_path, controls="survey")
 
 
