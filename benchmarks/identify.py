@@ -1,11 +1,13 @@
 """How fast and how right identification is, with dowhy in the same run: `python benchmarks/identify.py [--full]`.
 
-CPU seconds of one thread (`time.process_time`). With --full every line of the reference lists is checked, too.
+CPU seconds of one thread (`time.process_time`). With --full every line of the reference lists is checked, too, and
+10,000 random legal graphs of each kind are asked everything.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gzip
 import itertools
 import json
@@ -21,9 +23,21 @@ import pandas as pd
 
 from causalsem.discovery import GES
 from causalsem.discovery import bootstrap as resampled
-from causalsem.graph import CausalGraph, Knowledge, to_cpdag
+from causalsem.errors import NotIdentifiedError
+from causalsem.graph import CausalGraph, Knowledge, Mark, to_cpdag, to_mag, to_pag, with_knowledge
+from causalsem.graph.causal_graph import Edge
 from causalsem.graph.marks import ARROW, CIRCLE, TAIL
-from causalsem.identify import Query, adjustment_sets, front_door, identify, identify_all, is_valid_adjustment, set_probabilities
+from causalsem.identify import (
+    Query,
+    adjustment_sets,
+    front_door,
+    id_expression,
+    identify,
+    identify_all,
+    instruments,
+    is_valid_adjustment,
+    set_probabilities,
+)
 
 REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference" / "identification"
 
@@ -225,6 +239,71 @@ def largest_gap(stated: np.ndarray, true: np.ndarray, enough: int = 150) -> floa
     return max((abs(float((stated - true)[at == b].mean())) for b in range(10) if (at == b).sum() >= enough), default=float("nan"))
 
 
+def random_legal(kind: str, rng: np.random.Generator) -> CausalGraph:
+    """Return a random legal graph of a kind, of 3 to 8 nodes, some of them without edges."""
+    p, chance = int(rng.integers(3, 9)), rng.uniform(0.1, 0.7)
+    names = [f"v{k}" for k in range(p)]
+    pairs = list(itertools.combinations([names[k] for k in rng.permutation(p)], 2))
+    edges: list[Edge] = [(a, b, Mark.TAIL, Mark.ARROW) for a, b in pairs if rng.random() < chance]
+    if kind in ("DAG", "CPDAG", "MPDAG"):
+        latent = [v for v in names if kind == "DAG" and rng.random() < 0.1]
+        dag = CausalGraph.from_edges(edges, names, kind="DAG", latent=latent)
+        if kind == "DAG":
+            return dag
+        known = Knowledge(required=[edge[:2] for edge in edges if rng.random() < 0.2])
+        return to_cpdag(dag) if kind == "CPDAG" else with_knowledge(to_cpdag(dag), known)
+    edges += [(a, b, Mark.ARROW, Mark.ARROW) for a, b in pairs if rng.random() < 0.2]
+    admg = CausalGraph.from_edges(edges, names, kind="ADMG")
+    return admg if kind == "ADMG" else to_mag(admg) if kind == "MAG" else to_pag(admg)
+
+
+def stress(kind: str, graphs: int, seed: int = 7) -> dict[str, object]:
+    """Ask every verb about random graphs of a kind; count what is raised beside NotIdentifiedError, and what contradicts."""
+    rng = np.random.default_rng(seed)
+    raised: dict[str, int] = {}
+    contradictions = 0
+    start = time.process_time()
+    for _ in range(graphs):
+        graph = random_legal(kind, rng)
+        seen = [v for v in graph.nodes if v not in graph.latent]
+        if len(seen) < 2:
+            continue
+        y, *rest = (str(v) for v in rng.permutation(seen))
+        query = Query(rest[: 2 if rng.random() < 0.2 else 1], y)
+        try:
+            contradictions += ask_everything(graph, query)
+        except Exception as why:  # noqa: BLE001  counting what should never happen is the point
+            raised[type(why).__name__] = raised.get(type(why).__name__, 0) + 1
+    seconds = round(time.process_time() - start, 1)
+    return {"kind": kind, "graphs": graphs, "exceptions": raised or 0, "contradictions": contradictions, "seconds": seconds}
+
+
+def ask_everything(graph: CausalGraph, query: Query) -> int:
+    """Return how many answers about one query contradict another."""
+    wrong = 0
+    statuses = set()
+    for kind in ("optimal", "minimal", "minimum", "canonical", "all"):
+        found = adjustment_sets(graph, query, kind=kind, limit=4)
+        statuses.add(found.status)
+        wrong += sum(not is_valid_adjustment(graph, query, one.variables) for one in found)
+    wrong += len(statuses) > 1
+    try:
+        wrong += identify(graph, query).status not in statuses
+    except NotIdentifiedError as why:
+        wrong += why.status not in statuses
+    is_valid_adjustment(graph, query, (), explain=True)
+    effects = identify_all(graph)
+    if len(query.treatments) == 1:
+        wrong += effects.status(query.treatment, query.outcome) not in statuses
+    if graph.kind in ("DAG", "ADMG"):
+        front_door(graph, query)
+        if len(query.treatments) == 1:
+            instruments(graph, query)
+        with contextlib.suppress(NotIdentifiedError):
+            id_expression(graph, query)
+    return wrong
+
+
 def oracle(name: str, p: int, kind: str) -> dict[str, object]:
     """Check every set of every class of a reference list."""
     codes, pairs, others = {"t": TAIL, "h": ARROW, "o": CIRCLE}, list(itertools.combinations(range(p), 2)), "abc"[: p - 2]
@@ -266,6 +345,8 @@ def main() -> None:
     if options.full and REFERENCE.is_dir():
         lists = (("oracle_cpdag5", 5, "CPDAG"), ("oracle_mag4", 4, "MAG"), ("oracle_pag4", 4, "PAG"))
         results["reference"] = [oracle(*one) for one in lists]
+    if options.full:
+        results["random legal graphs"] = [stress(kind, 10_000) for kind in ("DAG", "CPDAG", "MPDAG", "ADMG", "MAG", "PAG")]
     show(results, options.json)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
 
-from causalsem.errors import NotIdentifiedError
+from causalsem.errors import GraphError, NotIdentifiedError
 from causalsem.graph import CausalGraph, to_mag, to_pag
+from causalsem.graph.marks import ARROW, CIRCLE, TAIL
 from causalsem.identify import adjustment_sets, export_adjustment_sets, identify, is_valid_adjustment
+from tests.identify.test_brute_force import as_graph, random_admg, valid_sets
 
 KINDS = ("optimal", "minimal", "minimum", "min_cost", "parents", "canonical", "all")
 STATUSES = {"adjustment", "no_effect", "not_amenable", "no_adjustment_set"}
@@ -72,3 +75,58 @@ def test_a_pag_can_be_exported_for_every_pair(tmp_path):
     told = json.loads(export_adjustment_sets(pag, queries, tmp_path / "sets.json").read_text(encoding="utf-8"))
     assert len(told["effects"]) == len(queries)
     assert {one["status"] for one in told["effects"]} <= STATUSES
+
+
+def members_of_pag(pag: CausalGraph) -> list[CausalGraph]:
+    """Return every MAG of a PAG's class: each way to settle its circles that is a MAG with this very PAG."""
+    ends = [(i, j) for i, j in np.argwhere(pag.marks == CIRCLE)]
+    found = []
+    for choice in itertools.product((ARROW, TAIL), repeat=len(ends)):
+        marks = np.array(pag.marks)
+        for (i, j), mark in zip(ends, choice, strict=True):
+            marks[i, j] = mark
+        # Undirected edges stand for selection, which these classes have none of.
+        if not ((marks == TAIL) & (marks.T == TAIL)).any():
+            try:
+                mag = CausalGraph(pag.nodes, marks, "MAG")
+            except GraphError:
+                continue
+            found += [mag] if np.array_equal(to_pag(mag).marks, pag.marks) else []
+    return found
+
+
+def valid_in_every_member(pag: CausalGraph, x: int, y: int) -> set[frozenset[int]]:
+    """Return the sets valid, path by path, in every MAG of the class and with every hidden cause it leaves room for.
+
+    A hidden cause may stand behind an arrow out of x wherever the MAG of the result is the same (Zhang 2008).
+    """
+    sets = None
+    for mag in members_of_pag(pag):
+        arrows = {(int(i), int(j)) for i, j in np.argwhere((mag.marks == ARROW) & (mag.marks.T == TAIL))}
+        both = {(int(i), int(j)) for i, j in np.argwhere((mag.marks == ARROW) & (mag.marks.T == ARROW)) if i < j}
+        bows = [set(), *({(x, child)} for child in mag.links.children[x])]
+        for bow in bows:
+            member = as_graph(arrows, both | bow, len(pag.nodes))
+            if not bow or np.array_equal(to_mag(member).marks, mag.marks):
+                found = valid_sets(arrows, both | bow, {x}, y, set(range(len(pag.nodes))))
+                sets = found if sets is None else sets & found
+    assert sets is not None
+    return sets
+
+
+def test_sets_of_five_node_pags_are_those_valid_in_every_member():
+    rng = np.random.default_rng(21)
+    checked, several = 0, 0
+    while checked < 60:
+        arrows, bidirected = random_admg(rng, 5, 0.2)
+        pag = to_pag(as_graph(arrows, bidirected, 5))
+        circles = int((pag.marks == CIRCLE).sum())
+        if circles > 7 or (circles < 2 and rng.random() < 0.8):
+            continue
+        x, y = (int(v) for v in rng.permutation(5)[:2])
+        truth = valid_in_every_member(pag, x, y)
+        found = {frozenset(int(v[1:]) for v in one.variables) for one in adjustment_sets(pag, (f"v{x}", f"v{y}"), kind="all")}
+        assert found == truth, (pag, x, y)
+        checked += 1
+        several += bool(truth)
+    assert several > 15
