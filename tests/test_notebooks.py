@@ -14,7 +14,7 @@ specification = importlib.util.spec_from_file_location("execute", FOLDER / "exec
 execute = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(execute)
 SCRIPTS = execute.scripts()
-PROMISED = ("01_five_minutes", "01_five_minutes_zh", "02", "03", "04", "06", "07", "08")
+PROMISED = ("01_five_minutes", "01_five_minutes_zh", "02", "03", "04", "05", "06", "07", "08")
 
 
 def committed(script: Path) -> nbformat.NotebookNode:
