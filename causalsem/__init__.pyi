@@ -31,11 +31,16 @@ from causalsem.discovery import RegressionTest as RegressionTest
 from causalsem.discovery import bootstrap as bootstrap
 from causalsem.discovery import degenerate_moments as degenerate_moments
 from causalsem.discovery import discover as discover
+from causalsem.discovery import edge_probabilities as edge_probabilities
 from causalsem.discovery import graph_posterior as graph_posterior
 from causalsem.discovery import hurdle_moments as hurdle_moments
+from causalsem.discovery import markov_check as markov_check
 from causalsem.discovery import mixed_moments as mixed_moments
+from causalsem.discovery import r2_sortability as r2_sortability
 from causalsem.discovery import rank_moments as rank_moments
+from causalsem.discovery import sensitivity as sensitivity
 from causalsem.discovery import variable_kinds as variable_kinds
+from causalsem.discovery import varsortability as varsortability
 from causalsem.effects import AIPW as AIPW
 from causalsem.effects import IPW as IPW
 from causalsem.effects import CausalForest as CausalForest

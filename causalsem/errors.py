@@ -16,6 +16,7 @@
     ├── NotIdentifiedError                 the road ends: data of this kind cannot answer
     ├── NotConvergedError                  an optimiser stopped before the answer
     ├── OverlapError                       some units could never have been treated (or untreated)
+    ├── OutOfTimeError                     a time limit ended the work before anything was done
     ├── TrainingError                      a network could not be trained on
     └── NotInstalledError (ImportError)    an optional package is absent
 
@@ -119,6 +120,10 @@ class NotConvergedError(CausalSEMError):
 
 class OverlapError(CausalSEMError):
     """Some units could never have been treated (or untreated); `share` and `stratum` say which."""
+
+
+class OutOfTimeError(CausalSEMError):
+    """A time limit ended the work before anything was done; `seconds` is the limit."""
 
 
 class TrainingError(CausalSEMError):

@@ -4,6 +4,7 @@ from causalsem.discovery.auto import Auto
 from causalsem.discovery.blocks import BlockMoments, degenerate_moments, hurdle_moments, mixed_moments, rank_moments
 from causalsem.discovery.bootstrap import bootstrap
 from causalsem.discovery.boss import BOSS
+from causalsem.discovery.calibration import EdgeProbabilities, edge_probabilities
 from causalsem.discovery.direct_lingam import DirectLiNGAM
 from causalsem.discovery.discover import discover
 from causalsem.discovery.fci import BOSSFCI, FCI
@@ -12,13 +13,23 @@ from causalsem.discovery.ges import GES
 from causalsem.discovery.grasp import GRaSP
 from causalsem.discovery.independence import KCI, TESTS, ChiSquare, ConditionalGaussian, FisherZ, GSquare, RegressionTest
 from causalsem.discovery.kinds import VariableKind, variable_kinds
+from causalsem.discovery.markov import MarkovCheck, markov_check
 from causalsem.discovery.methods import METHODS, Method
 from causalsem.discovery.pc import PC
 from causalsem.discovery.posterior import graph_posterior
 from causalsem.discovery.rfci import RFCI
+from causalsem.discovery.sensitivity import sensitivity
+from causalsem.discovery.sortability import r2_sortability, varsortability
 from causalsem.discovery.stability import EdgeStability
 
 __all__ = [
+    "r2_sortability",
+    "varsortability",
+    "MarkovCheck",
+    "markov_check",
+    "sensitivity",
+    "EdgeProbabilities",
+    "edge_probabilities",
     "Auto",
     "BOSS",
     "BOSSFCI",

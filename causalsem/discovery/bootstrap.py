@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from causalsem._progress import progress
 from causalsem._values import FloatArray, IntArray
 from causalsem.behaviour import BehaviourTable, Moments, as_table
 from causalsem.behaviour.moments import SINGULAR, incomplete_moments
 from causalsem.discovery.auto import Auto, choose
 from causalsem.discovery.blocks import BlockMoments, block_rows, hurdle_moments
-from causalsem.discovery.budget import while_in_time
+from causalsem.discovery.budget import budget, out_of_time, while_in_time
 from causalsem.discovery.discover import block_stack, prepared, run, told
 from causalsem.discovery.found import Evidence, Found, Rules
 from causalsem.discovery.independence.row_tests import RowTests
 from causalsem.discovery.methods import Method, as_method, own_search
 from causalsem.discovery.stability import EdgeStability
 from causalsem.discovery.stack import Stack
-from causalsem.errors import DataError, DataWarning, MomentsError, SettingError
+from causalsem.errors import DataError, DataWarning, MomentsError, OutOfTimeError, SettingError
 from causalsem.graph import Knowledge
 from causalsem.graph.causal_graph import Kind
 
@@ -45,12 +45,16 @@ def bootstrap(
     times: int = 200,
     seed: int = 0,
     hurdle: bool = False,
+    half: bool = False,
+    seconds: float | None = None,
 ) -> EdgeStability:
     """Return the graphs a method finds on `times` nonparametric resamples (Efron 1979; Friedman et al. 1999).
 
     The rows of one user are drawn together. A method that consumes moments gets reweighted moments: one matrix
     product for all resamples, so that the number of rows hardly matters; above 20,000 users (or rows, when each is a
     user) random blocks of them are drawn. With `hurdle`, zero-inflated counts are blocks (see `hurdle_moments`).
+    With `half`, half of the units are drawn without replacement (subsampling; for `EdgeStability.selected`). After
+    `seconds`, or at the first Ctrl-C, the resamples done so far are the result, and `provenance["stopped"]` says so.
     Resamples in which a variable is constant or collinear are left out with a DataWarning. For a method that finds
     CPDAGs from moments, the result carries `evidence`, from which its `posterior` draws. Raises as `discover` does,
     and DataError when given Moments, which cannot be drawn from.
@@ -66,14 +70,17 @@ def bootstrap(
     data = auto.data if auto is not None else hurdle_moments(table) if hurdle else table
     ready, variables, n = prepared(data, settings)
     rules = Rules.of(knowledge, variables)
-    rng = np.random.default_rng(seed)
+    draws = Draws(units_of(table), times, half, np.random.default_rng(seed))
     evidence = None
-    if isinstance(ready, (np.ndarray, RowTests)):
-        found = _from_rows(ready, units_of(table), settings, rules, times, rng)
-    else:
-        found, R = _from_moments(ready, table, settings, rules, times, rng)
-        if isinstance(ready, Moments) and settings.returns == "CPDAG":
-            evidence = Evidence(ready.correlation, effective_rows(ready.correlation, R, n), rules)
+    with budget(seconds) as limit:
+        if isinstance(ready, (np.ndarray, RowTests)):
+            found = _from_rows(ready, settings, rules, draws)
+        else:
+            found, R = _from_moments(ready, table, settings, rules, draws)
+            if isinstance(ready, Moments) and settings.returns == "CPDAG" and not half:
+                evidence = Evidence(ready.correlation, effective_rows(ready.correlation, R, n), rules)
+    if not found:
+        raise OutOfTimeError(f"no resample was done before the {limit.stopped or 'end'}; give more seconds", seconds=seconds)
     provenance: dict[str, Any] = {
         "method": type(settings).__name__,
         "settings": told(settings),
@@ -81,9 +88,45 @@ def bootstrap(
         "seed": seed,
         "left_out": times - len(found),
     }
+    if half:
+        provenance["half"] = True
+    if limit.stopped:
+        provenance["stopped"] = f"{limit.stopped} after {len(found)} of {times} resamples"
     if auto is not None:
         provenance["auto"] = auto.told
     return EdgeStability(variables, np.stack([f.marks for f in found]), _common_kind(found), provenance, evidence)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draws:
+    """How resamples are drawn: the unit (n,) of each row, how many times, all with replacement or half without."""
+
+    units: IntArray
+    times: int
+    half: bool
+    rng: np.random.Generator
+
+    def rows_drawn(self, n: float) -> float:
+        """Return how many of n rows a resample is worth."""
+        return max(n // 2, 2) if self.half else n
+
+    def counts(self, units: int) -> IntArray:
+        """Return how often each of `units` is drawn, (times, units)."""
+        if not self.half:
+            return draw_counts(units, self.times, self.rng)
+        counts = np.zeros((self.times, units), dtype=np.int64)
+        for row in counts:
+            row[self.rng.permutation(units)[: max(units // 2, 1)]] = 1
+        return counts
+
+    def rows(self) -> Iterator[IntArray]:
+        """Yield the row numbers of one resample after the other."""
+        order = np.argsort(self.units, kind="stable")
+        start = np.searchsorted(self.units[order], np.arange(int(self.units.max()) + 2))
+        count = len(start) - 1
+        for _ in range(self.times):
+            drawn = self.rng.permutation(count)[: max(count // 2, 1)] if self.half else self.rng.integers(0, count, count)
+            yield np.concatenate([order[start[u] : start[u + 1]] for u in drawn])
 
 
 def units_of(table: BehaviourTable) -> IntArray:
@@ -102,21 +145,22 @@ def _common_kind(found: list[Found]) -> Kind:
 
 
 def _from_moments(
-    moments: Moments | BlockMoments, table: BehaviourTable, settings: Method, rules: Rules, times: int, rng: np.random.Generator
+    moments: Moments | BlockMoments, table: BehaviourTable, settings: Method, rules: Rules, draws: Draws
 ) -> tuple[list[Found], FloatArray]:
     rows = table.matrix() if isinstance(moments, Moments) else block_rows(table, moments)
     resample = resampled_em_correlations if np.isnan(rows).any() else resampled_correlations
-    R = resample(rows, units_of(table), times, rng)
+    R = resample(rows, draws)
     usable = np.asarray(np.isfinite(R).all(axis=(1, 2)))
     usable[usable] = np.linalg.eigvalsh(R[usable])[:, 0] >= SINGULAR
     R = R[usable]
-    _report_left_out(times, len(R))
+    _report_left_out(draws.times, len(R))
+    n = draws.rows_drawn(moments.n)
     if settings.engine != "causalsem":
-        again = (Moments.from_covariance(one, moments.n, moments.names) for one in R)
-        return [run(one, settings, rules) for one in progress(again, "bootstrap", total=len(R))], R
-    stack = Stack(R, moments.n) if isinstance(moments, Moments) else block_stack(R, moments)
+        again = (Moments.from_covariance(one, int(n), moments.names) for one in R)
+        return [run(one, settings, rules) for one in while_in_time(again, "bootstrap", total=len(R))], R
+    stack = Stack(R, n) if isinstance(moments, Moments) else block_stack(R, moments, n)
     parts = [stack.part(k, k + PART) for k in range(0, stack.size, PART)]
-    return [found for part in progress(parts, "bootstrap") for found in own_search(settings)(part, settings, rules)], R
+    return [found for part in while_in_time(parts, "bootstrap") for found in own_search(settings)(part, settings, rules)], R
 
 
 def effective_rows(R: FloatArray, resampled: FloatArray, n: int) -> float:
@@ -141,16 +185,14 @@ def _report_left_out(times: int, kept: int) -> None:
         warnings.warn(f"{lost} and were left out; drop rare columns to keep them", DataWarning, stacklevel=4)
 
 
-def resampled_correlations(rows: FloatArray, units: IntArray, times: int, rng: np.random.Generator) -> FloatArray:
-    """Return the correlations (times, p, p) of bootstrap resamples of units; a constant variable has NaN.
-
-    Every draw takes as many units as there are, with replacement; units (n,) numbers the unit of each row.
-    """
+def resampled_correlations(rows: FloatArray, draws: Draws) -> FloatArray:
+    """Return the correlations (times, p, p) of bootstrap resamples of units; a constant variable has NaN."""
     n, p = rows.shape
+    times = draws.times
     spread = rows.std(axis=0)
     centred = (rows - rows.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    blocks = _blocks(units, rng)
-    weights = draw_counts(int(blocks.max()) + 1, times, rng)
+    blocks = _blocks(draws.units, draws.rng)
+    weights = draws.counts(int(blocks.max()) + 1)
     upper = np.triu_indices(p)
     sums = np.zeros((times, 1 + p + len(upper[0])))
     order = None if np.array_equal(blocks, np.arange(n)) else np.argsort(blocks, kind="stable")
@@ -168,22 +210,13 @@ def resampled_correlations(rows: FloatArray, units: IntArray, times: int, rng: n
     return R
 
 
-def resampled_em_correlations(rows: FloatArray, units: IntArray, times: int, rng: np.random.Generator) -> FloatArray:
+def resampled_em_correlations(rows: FloatArray, draws: Draws) -> FloatArray:
     """Return what `resampled_correlations` does for rows with missing values: those of EM on every resample in turn."""
-    found = np.full((times, rows.shape[1], rows.shape[1]), np.nan)
-    for k, index in progress(enumerate(_drawn_rows(units, times, rng)), "bootstrap", total=times):
+    found = np.full((draws.times, rows.shape[1], rows.shape[1]), np.nan)
+    for k, index in while_in_time(enumerate(draws.rows()), "bootstrap", total=draws.times):
         if (np.isfinite(rows[index]).sum(axis=0) > 1).all():
             found[k] = incomplete_moments(rows[index], [str(c) for c in range(rows.shape[1])]).correlation
     return found
-
-
-def _drawn_rows(units: IntArray, times: int, rng: np.random.Generator) -> Iterator[IntArray]:
-    """Yield the row numbers of samples of as many units as there are, with replacement."""
-    order = np.argsort(units, kind="stable")
-    start = np.searchsorted(units[order], np.arange(int(units.max()) + 2))
-    for _ in range(times):
-        drawn = rng.integers(0, len(start) - 1, len(start) - 1)
-        yield np.concatenate([order[start[u] : start[u + 1]] for u in drawn])
 
 
 def _terms(centred: FloatArray, blocks: IntArray, order: IntArray | None) -> Iterator[tuple[FloatArray, IntArray]]:
@@ -222,19 +255,18 @@ def draw_counts(units: int, times: int, rng: np.random.Generator) -> IntArray:
 # -- rows ------------------------------------------------------------------------------
 
 
-def _from_rows(
-    ready: FloatArray | RowTests, units: IntArray, settings: Method, rules: Rules, times: int, rng: np.random.Generator
-) -> list[Found]:
+def _from_rows(ready: FloatArray | RowTests, settings: Method, rules: Rules, draws: Draws) -> list[Found]:
     rows = ready.rows if isinstance(ready, RowTests) else ready
     found = []
-    for index in while_in_time(_drawn_rows(units, times, rng), "bootstrap", total=times):
+    for index in while_in_time(draws.rows(), "bootstrap", total=draws.times):
         sample = rows[index]
         if isinstance(ready, RowTests):
             if all(len(np.unique(column[~np.isnan(column)])) > 1 for column in sample.T):
                 found.append(run(RowTests(sample, ready.test), settings, rules))
         elif _regular(sample):
             found.append(run(sample, settings, rules))
-    _report_left_out(times, len(found))
+    if not out_of_time():
+        _report_left_out(draws.times, len(found))
     return found
 
 

@@ -15,6 +15,7 @@ from causalsem._values import FloatArray
 from causalsem.behaviour import BehaviourTable, Moments, as_moments, as_table
 from causalsem.discovery.auto import WIDEST_FOR_SCORES, Auto, choose
 from causalsem.discovery.blocks import BlockMoments
+from causalsem.discovery.budget import budget
 from causalsem.discovery.found import Found, Rules
 from causalsem.discovery.independence.row_tests import IndependenceTest, RowTests, require_varying
 from causalsem.discovery.methods import Method, as_method, own_search
@@ -34,6 +35,7 @@ def discover(
     *,
     knowledge: Knowledge | None = None,
     names: Iterable[str] | None = None,
+    seconds: float | None = None,
 ) -> CausalGraph:
     """Return the causal graph that a method finds, of the variables `names` (all, if None).
 
@@ -42,6 +44,8 @@ def discover(
     says why in `graph.provenance["auto"]`. `knowledge` is honoured inside the search: the result never has
     a forbidden arrow and always has a required one. What the data say against it, or against itself, stands in
     `graph.provenance["conflicts"]`.
+    After `seconds`, or at the first Ctrl-C, the search ends and the graph it has is the result (PC and FCI: edges not
+    tested yet are kept; order searches: the best order so far); `graph.provenance["stopped"]` says so.
     Raises MomentsError for constant, collinear or too many variables, UnknownNameError for a misspelt name,
     DataError for missing values or a method that needs rows and is given Moments.
     """
@@ -49,14 +53,15 @@ def discover(
     data = _selected(data, names)
     if isinstance(settings, Auto):
         choice = choose(data, settings)
-        graph = discover(choice.data, choice.method, knowledge=knowledge)
+        graph = discover(choice.data, choice.method, knowledge=knowledge, seconds=seconds)
         return CausalGraph(graph.nodes, graph.marks, graph.kind, (), {**graph.provenance, "auto": choice.told})
     ready, variables, n = prepared(data, settings)
     rules = Rules.of(knowledge, variables)
     if not isinstance(data, (Moments, BlockMoments)):
         _warn_if_discrete(data, settings)
-    found = run(ready, settings, rules)
-    return as_graph(found, variables, n, settings)
+    with budget(seconds) as limit:
+        found = run(ready, settings, rules)
+    return as_graph(found, variables, n, settings, limit.stopped)
 
 
 def run(ready: Ready, settings: Method, rules: Rules) -> Found:
@@ -91,11 +96,11 @@ def check_widths(ready: BlockMoments, settings: Method) -> None:
         raise SettingError(f"{message}; use PC(), FCI() or RFCI()")
 
 
-def block_stack(R: FloatArray, like: BlockMoments) -> Stack:
+def block_stack(R: FloatArray, like: BlockMoments, n: float | None = None) -> Stack:
     """Return the stack of correlations R (B, q, q) of the columns of hurdle moments."""
     place = {name: k for k, name in enumerate(like.moments.names)}
     columns = [[place[c] for c in block] for block in like.columns]
-    return Stack(padded(R, columns), like.n, np.array([len(c) for c in columns]))
+    return Stack(padded(R, columns), like.n if n is None else n, np.array([len(c) for c in columns]))
 
 
 def prepared(data: Data, settings: Method) -> tuple[Ready, tuple[str, ...], int]:
@@ -120,7 +125,7 @@ def prepared(data: Data, settings: Method) -> tuple[Ready, tuple[str, ...], int]
     return moments, moments.names, moments.n
 
 
-def as_graph(found: Found, names: tuple[str, ...], n: int, settings: Method) -> CausalGraph:
+def as_graph(found: Found, names: tuple[str, ...], n: int, settings: Method, stopped: str = "") -> CausalGraph:
     """Return the graph of a finding, with its provenance."""
     provenance: dict[str, Any] = {
         "method": type(settings).__name__,
@@ -131,6 +136,8 @@ def as_graph(found: Found, names: tuple[str, ...], n: int, settings: Method) -> 
         "conflicts": [conflict.told(names) for conflict in found.conflicts],
         **dict(found.facts),
     }
+    if stopped:
+        provenance["stopped"] = stopped
     return CausalGraph(names, found.marks, found.kind, (), provenance)
 
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from causalsem.discovery.budget import out_of_time
 from causalsem.discovery.found import Found, Rules
 from causalsem.discovery.orient import class_of, restrict
 from causalsem.discovery.scores import GaussianBIC, check_penalty
@@ -124,7 +125,7 @@ def _while_gaining(graph: PDAG, propose: Callable[[PDAG, int], list[Step]], act:
     """Take the best legal step until there is none; `propose` lists the gaining steps into a node, the best first."""
     p = len(graph.pa)
     steps = [propose(graph, y) for y in range(p)]
-    while True:
+    while not out_of_time():
         following = _best(graph, steps, act)
         if following is None:
             return graph
@@ -135,6 +136,7 @@ def _while_gaining(graph: PDAG, propose: Callable[[PDAG, int], list[Step]], act:
             if (stale >> y) & 1 or graph.pa[y] != new.pa[y] or graph.ne[y] != new.ne[y]:
                 steps[y] = propose(new, y)
         graph = new
+    return graph
 
 
 def _best(graph: PDAG, steps: list[list[Step]], act: Act) -> tuple[PDAG, Step] | None:

@@ -140,6 +140,25 @@ class EdgeStability:
         marks, kind = consensus_marks(self.marks, threshold, self.kind)
         return CausalGraph(self.nodes, marks, kind, (), {**self.provenance, "consensus": threshold, "times": self.times})
 
+    def selected(self, expected_false: float = 1.0) -> CausalGraph:
+        """Return the consensus at the threshold that keeps the expected number of false edges at most `expected_false`.
+
+        Stability selection (Meinshausen & Bühlmann 2010): of q edges a graph on average, among m pairs, a share π > ½
+        of the graphs holds at most q² / ((2π − 1) m) wrong ones. Meant for `bootstrap(..., half=True)`. Raises
+        SettingError when no threshold reaches that.
+        """
+        if not expected_false > 0:
+            raise SettingError(f"expected_false is {expected_false}; choose a number of edges above 0")
+        pairs = max(len(self.nodes) * (len(self.nodes) - 1) / 2, 1)
+        mean = float(np.triu(self.present).sum())
+        threshold = (mean**2 / (pairs * expected_false) + 1) / 2
+        if threshold > 1:
+            least = mean**2 / pairs
+            raise SettingError(
+                f"graphs of {mean:.1f} edges cannot promise {expected_false:g} false ones; ask for {least:.2g} or more, or a sparser method"
+            )
+        return self.consensus(threshold)
+
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write as JSON: one text per resample, a letter per mark (- none, o circle, a arrow, t tail)."""
         letters = np.array(list(LETTERS))

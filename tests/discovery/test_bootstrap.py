@@ -10,7 +10,7 @@ import pytest
 
 from causalsem.behaviour import BehaviourTable, Moments, moments
 from causalsem.discovery import BOSS, FCI, GES, METHODS, PC, DirectLiNGAM, EdgeStability, bootstrap, discover
-from causalsem.discovery.bootstrap import draw_counts, resampled_correlations, units_of
+from causalsem.discovery.bootstrap import Draws, draw_counts, resampled_correlations, units_of
 from causalsem.errors import DataError, DataWarning, SettingError, UnknownNameError
 from causalsem.graph import CausalGraph, Knowledge
 from causalsem.graph.causal_graph import ARROW, NONE, TAIL
@@ -28,7 +28,7 @@ def frame() -> pd.DataFrame:
 
 def test_reweighted_correlations_equal_those_of_the_drawn_rows(frame: pd.DataFrame) -> None:
     rows = frame.to_numpy()
-    R = resampled_correlations(rows, np.arange(300), 7, np.random.default_rng(1))
+    R = resampled_correlations(rows, Draws(np.arange(300), 7, False, np.random.default_rng(1)))
     counts = draw_counts(300, 7, np.random.default_rng(1))
     for k in range(7):
         assert counts[k].sum() == 300
@@ -38,7 +38,7 @@ def test_reweighted_correlations_equal_those_of_the_drawn_rows(frame: pd.DataFra
 def test_rows_of_one_user_are_drawn_together(frame: pd.DataFrame) -> None:
     users = np.random.default_rng(2).integers(0, 40, 300)
     units = units_of(BehaviourTable.from_frame(frame.assign(who=users), user="who"))
-    R = resampled_correlations(frame.to_numpy(), units, 5, np.random.default_rng(3))
+    R = resampled_correlations(frame.to_numpy(), Draws(units, 5, False, np.random.default_rng(3)))
     counts = draw_counts(int(units.max()) + 1, 5, np.random.default_rng(3))
     for k in range(5):
         drawn = np.repeat(frame.to_numpy(), counts[k][units], axis=0)
@@ -49,7 +49,7 @@ def test_random_blocks_have_the_spread_of_single_rows() -> None:
     rng = np.random.default_rng(4)
     x = rng.normal(size=(45_000, 1))
     rows = np.hstack([x, 0.5 * x + rng.normal(size=x.shape)])
-    R = resampled_correlations(rows, np.arange(len(rows)), 400, rng)[:, 0, 1]
+    R = resampled_correlations(rows, Draws(np.arange(len(rows)), 400, False, rng))[:, 0, 1]
     r = np.corrcoef(rows, rowvar=False)[0, 1]
     theory = (1 - r**2) / np.sqrt(len(rows))
     # The spread of 400 draws is known to 1/√800; four such errors are allowed.

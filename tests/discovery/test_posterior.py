@@ -11,7 +11,7 @@ import pytest
 from causalsem import GES, Knowledge, bootstrap, graph_posterior, moments
 from causalsem.behaviour import BehaviourTable
 from causalsem.discovery import FCI, EdgeStability
-from causalsem.discovery.bootstrap import effective_rows, resampled_correlations
+from causalsem.discovery.bootstrap import Draws, effective_rows, resampled_correlations
 from causalsem.discovery.found import Evidence, Rules
 from causalsem.discovery.posterior import CHANCES, _drawn, parent_scores, price_of_an_arrow
 from causalsem.errors import SettingError
@@ -114,7 +114,7 @@ def test_rows_of_one_user_are_worth_less_than_as_many_users():
     copied = np.repeat(single[:500], 8, axis=0)
     for rows, units, worth in ((single, np.arange(4000), 4000), (copied, np.repeat(np.arange(500), 8), 500)):
         R = np.corrcoef(rows, rowvar=False)
-        assert effective_rows(R, resampled_correlations(rows, units, 200, rng), 4000) == pytest.approx(worth, rel=0.2)
+        assert effective_rows(R, resampled_correlations(rows, Draws(units, 200, False, rng)), 4000) == pytest.approx(worth, rel=0.2)
     keys = pd.DataFrame({"user": np.repeat(np.arange(500), 8)})
     frame = pd.DataFrame(copied, columns=list("abc"))
     table = BehaviourTable.from_frame(pd.concat([keys, frame], axis=1), user="user")

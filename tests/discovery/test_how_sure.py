@@ -1,0 +1,178 @@
+"""Calibrated edges, stability selection, sensitivity, held-out checks, sortability, time limits."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from causalsem.behaviour import Moments, moments
+from causalsem.discovery import (
+    BOSS,
+    FCI,
+    FLOP,
+    GES,
+    PC,
+    bootstrap,
+    discover,
+    edge_probabilities,
+    markov_check,
+    r2_sortability,
+    sensitivity,
+    varsortability,
+)
+from causalsem.discovery.calibration import drawn_correlations, frequencies, implied_correlation
+from causalsem.errors import DataError, GraphError, OutOfTimeError, SettingError
+from causalsem.graph import CausalGraph, to_cpdag
+from tests.discovery.worlds import graph_of, names_of, population, random_dag, sample
+
+
+def test_calibrated_probabilities_are_nearer_the_truth_than_raw_frequencies() -> None:
+    brier = {"raw": 0.0, "calibrated": 0.0}
+    stated, true = [], []
+    for seed in range(12):
+        rng = np.random.default_rng([seed, 200])
+        dag = random_dag(8, 2.5, rng)
+        stability = bootstrap(sample(dag, 200, rng), PC(), times=60, seed=seed)
+        told = edge_probabilities(stability, worlds=12, times=30, seed=seed)
+        truth = frequencies(to_cpdag(graph_of(dag)).marks[None])
+        off = np.triu(np.ones((8, 8), dtype=bool), 1)
+        brier["raw"] += float(((stability.present - truth[0])[off] ** 2).sum())
+        brier["calibrated"] += float(((told.edge - truth[0])[off] ** 2).sum())
+        stated.append(told.edge[off])
+        true.append(truth[0][off])
+    assert brier["calibrated"] < brier["raw"]
+    p, y = np.concatenate(stated), np.concatenate(true)
+    for low, high in ((0.0, 0.2), (0.2, 0.8), (0.8, 1.01)):
+        some = (p >= low) & (p < high)
+        # 0.1 is the goal; twice the standard error of the bin's share is its chance deviation.
+        assert abs(p[some].mean() - y[some].mean()) <= 0.1 + 2 * np.sqrt(0.25 / some.sum())
+
+
+def test_probabilities_are_told_by_pair_and_as_a_table() -> None:
+    rng = np.random.default_rng(1)
+    told = edge_probabilities(bootstrap(sample(random_dag(5, 2, rng), 300, rng), PC(), times=30), worlds=4, times=10)
+    table = told.table()
+    assert len(table) == 10
+    first = table.iloc[0]
+    assert told.probability(first["source"], first["target"]) == first["edge"]
+    assert set(told.curve["kind"]) <= {"edge", "arrow", "line"}
+    with pytest.raises(SettingError, match="unknown kind 'tail'"):
+        told.probability("v0", "v1", "tail")
+    with pytest.raises(DataError, match="no evidence"):
+        edge_probabilities(bootstrap(sample(random_dag(4, 2, rng), 100, rng), FCI(), times=3))
+
+
+def test_implied_correlations_are_the_models_and_drawn_ones_scatter_as_samples_do() -> None:
+    rng = np.random.default_rng(2)
+    dag = random_dag(6, 2.5, rng)
+    R = population(dag, rng).correlation
+    assert implied_correlation(R, dag) == pytest.approx(R)
+    drawn = drawn_correlations(R, 200, 4000, rng)
+    assert drawn.mean(axis=0) == pytest.approx(R, abs=0.01)
+    assert drawn[:, 0, 1].std() == pytest.approx((1 - R[0, 1] ** 2) / np.sqrt(200), rel=0.1)
+
+
+def test_stability_selection_keeps_its_promise_on_noise_and_finds_strong_edges() -> None:
+    false = 0
+    for seed in range(20):
+        noise = pd.DataFrame(np.random.default_rng(seed).normal(size=(200, 8)), columns=list(names_of(8)))
+        false += len(list(bootstrap(noise, PC(alpha=0.05), half=True, times=50, seed=seed).selected(expected_false=1).edges))
+    assert false / 20 <= 1
+    rng = np.random.default_rng(3)
+    frame = sample(random_dag(8, 1.5, rng), 1000, rng)
+    stability = bootstrap(frame, PC(alpha=0.001), half=True, times=50)
+    assert stability.provenance["half"]
+    kept = stability.selected(expected_false=3)
+    assert ((kept.marks != 0) <= (discover(frame, PC(alpha=0.001)).marks != 0)).all()
+    assert (kept.marks != 0).any()
+    with pytest.raises(SettingError, match="cannot promise 1e-05"):
+        stability.selected(expected_false=1e-5)
+
+
+def test_half_of_the_users_are_drawn_once_each() -> None:
+    from causalsem.discovery.bootstrap import Draws
+
+    draws = Draws(np.repeat(np.arange(10), 3), 4, True, np.random.default_rng(0))
+    assert (draws.counts(10).sum(axis=1) == 5).all()
+    for index in draws.rows():
+        assert len(index) == len(set(index)) == 15
+        assert len(set(index // 3)) == 5
+
+
+def test_sensitivity_tells_the_graph_at_every_value() -> None:
+    rng = np.random.default_rng(4)
+    frame = sample(random_dag(6, 2.5, rng), 300, rng)
+    told = sensitivity(frame, PC(), values=[0.1, 0.01, 0.0001])
+    assert told.provenance["setting"] == "alpha"
+    for k, alpha in enumerate((0.1, 0.01, 0.0001)):
+        assert np.array_equal(told.graph(k).marks, discover(frame, PC(alpha=alpha)).marks)
+    edges = [(m != 0).sum() for m in sensitivity(moments(frame), BOSS()).marks]
+    assert edges == sorted(edges, reverse=True)
+    assert sensitivity(frame).provenance["method"] == "BOSS"
+    with pytest.raises(SettingError, match="GES has no alpha"):
+        sensitivity(frame, GES(), setting="alpha")
+
+
+def test_held_out_rows_refute_a_wrong_graph_and_not_the_true_one() -> None:
+    rng = np.random.default_rng(5)
+    dag = random_dag(8, 2, rng)
+    frame = sample(dag, 4000, rng)
+    right, wrong = markov_check(graph_of(dag), frame), markov_check(graph_of(np.zeros((8, 8), dtype=bool)), frame)
+    assert right.rejected <= 0.2
+    assert wrong.rejected > 0.3
+    assert wrong.uniform < 1e-3 < right.uniform
+    assert len(right.table) == 8 * 7 / 2 - dag.sum()
+    # All members of a class imply the same.
+    assert markov_check(to_cpdag(graph_of(dag)), frame).rejected == pytest.approx(right.rejected, abs=0.1)
+    with pytest.raises(GraphError, match="a PAG has no parents"):
+        markov_check(CausalGraph.parse("v0 o-o v1", kind="PAG"), frame)
+
+
+def test_sortability_is_one_when_scales_grow_down_the_order_half_when_standardised_and_survives_in_r2() -> None:
+    chain = CausalGraph.parse("a -> b; b -> c", kind="DAG")
+    rng = np.random.default_rng(6)
+    a = rng.normal(size=5000)
+    b = a + rng.normal(size=5000)
+    frame = pd.DataFrame({"a": a, "b": b, "c": b + rng.normal(size=5000)})
+    assert varsortability(chain, frame) == 1
+    scaled = frame / frame.std()
+    assert varsortability(chain, moments(scaled)) == pytest.approx(0.5)
+    assert r2_sortability(chain, scaled) == pytest.approx(r2_sortability(chain, frame))
+    assert varsortability(CausalGraph.parse("a; b; c", kind="DAG"), frame) == 0.5
+    with pytest.raises(GraphError, match="no single causal order"):
+        varsortability(CausalGraph.parse("a -- b", kind="CPDAG"), frame)
+
+
+@pytest.mark.parametrize("method", [PC(), GES(), BOSS(), FLOP(), FCI()], ids=lambda m: type(m).__name__)
+def test_a_time_limit_ends_a_search_with_a_legal_graph_and_says_so(method: PC) -> None:
+    rng = np.random.default_rng(7)
+    m = Moments.from_rows(sample(random_dag(30, 4, rng), 500, rng).to_numpy(), names_of(30))
+    graph = discover(m, method, seconds=1e-6)
+    assert graph.provenance["stopped"] == "time limit"
+    assert graph.is_acyclic()
+    assert "stopped" not in discover(m, method, seconds=1000).provenance
+
+
+def test_a_time_limit_keeps_the_resamples_done_or_says_that_there_are_none() -> None:
+    rng = np.random.default_rng(8)
+    frame = sample(random_dag(20, 3, rng), 300, rng)
+    with pytest.raises(OutOfTimeError, match="no resample was done before the time limit; give more seconds"):
+        bootstrap(frame, BOSS(), seconds=1e-6)
+    cut = bootstrap(frame, BOSS(), times=5000, seconds=1.5)
+    assert 0 < cut.times < 5000
+    assert cut.provenance["stopped"] == f"time limit after {cut.times} of 5000 resamples"
+
+
+def test_the_first_interrupt_keeps_the_resamples_done() -> None:
+    rng = np.random.default_rng(9)
+    frame = sample(random_dag(20, 3, rng), 300, rng)
+    timer = threading.Timer(2.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    cut = bootstrap(frame, BOSS(), times=8000, seconds=30)
+    timer.join()
+    assert cut.provenance["stopped"].startswith("interrupted after")
