@@ -1,5 +1,6 @@
 """Structural equation models: syntax, parameter table, implied moments, estimators, errors, fit measures, effects, identification."""
 
+from causalsem.sem.bayesian_network import BayesianNetwork, Gaussian, bayesian_network
 from causalsem.sem.comparison import compare
 from causalsem.sem.effects import Effect, Effects
 from causalsem.sem.fit import fit_sem
@@ -10,11 +11,14 @@ from causalsem.sem.result import SEMFit
 from causalsem.sem.syntax import parse_model
 
 __all__ = [
+    "BayesianNetwork",
     "Effect",
     "Effects",
+    "Gaussian",
     "Identification",
     "SEMFit",
     "SEMOptions",
+    "bayesian_network",
     "check_identification",
     "compare",
     "fit_sem",

@@ -18,6 +18,8 @@ from causalsem.sem.solver import Solution
 
 # Variances further apart than this lose digits that rescaling would keep.
 SCALES_APART = 1e8
+# No standardised coefficient of a model that settles is near this.
+RUN_AWAY = 1e3
 
 
 def data_notes(samples: Sequence[Sample], *, means: bool) -> list[str]:
@@ -33,6 +35,17 @@ def data_notes(samples: Sequence[Sample], *, means: bool) -> list[str]:
             pair = f"{sample.names[high]!r} varies {ratio:.0e} times as much as {sample.names[low]!r}"
             notes.append(f"variables on very different scales: {pair}; rescale them (in thousands, in percent) to keep digits")
     return notes
+
+
+def runaways(table: ParameterTable, rams: Sequence[RAM], samples: Sequence[Sample], theta: FloatArray) -> list[str]:
+    """Return the coefficients between observed variables that have left every plausible range, in units of the sample."""
+    out = []
+    for ram, sample in zip(rams, samples, strict=True):
+        sd = np.sqrt(np.diag(sample.covariance))
+        seen = (ram.a_row < ram.p) & (ram.a_col < ram.p)
+        size = np.abs(theta[ram.a_par[seen]]) * sd[ram.a_col[seen]] / sd[ram.a_row[seen]]
+        out += [table.parameter_names[k] for k in ram.a_par[seen][size > RUN_AWAY]]
+    return out
 
 
 def weak_instrument_notes(rams: Sequence[RAM], samples: Sequence[Sample]) -> list[str]:

@@ -15,7 +15,7 @@ from causalsem.errors import AssumptionWarning, ConvergenceWarning, DataWarning,
 from causalsem.graph import CausalGraph
 from causalsem.sem.bounds import with_bounds
 from causalsem.sem.constraints import Constraints, independent_rows
-from causalsem.sem.diagnosis import admissibility_notes, automatic_remarks, data_notes, feedback_remarks, weak_instrument_notes
+from causalsem.sem.diagnosis import admissibility_notes, automatic_remarks, data_notes, feedback_remarks, runaways, weak_instrument_notes
 from causalsem.sem.discrepancy import Discrepancy
 from causalsem.sem.estimators import Setup, covariance_of, derivatives_at
 from causalsem.sem.from_graph import member_of_class, model_of_graph
@@ -140,7 +140,9 @@ def _solve(
         told = shown([str(r) for r in table.constraints] or ["lower() and upper() bounds"])
         raise SettingError(f"the constraints contradict each other: no parameters meet {told}; drop one of them")
     if not found.converged:
-        message = f"no optimum after {found.steps} steps (discrepancy {found.at.value:.6g}); check scale and starts, or raise max_steps"
+        away = runaways(table, rams, setup.samples, found.theta)
+        why = f"{shown(away)} run away without limit; drop or bound them" if away else "check scale and starts, or raise max_steps"
+        message = f"no optimum after {found.steps} steps (discrepancy {found.at.value:.6g}); {why}"
         raise NotConvergedError(message, partial=found.theta, steps=found.steps)
     return _settled(problem, rams, setup, found, constraints, options) if may_have_others(rams) else found
 

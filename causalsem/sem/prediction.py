@@ -29,12 +29,12 @@ def factor_scores(fit: SEMFit, data: BehaviourTable | pd.DataFrame | None, metho
     at = implied(ram, fit.theta)
     p = ram.p
     centre = at.mu if ram.means else fit.samples[group - 1].mean
-    level = at.eta[p:] if ram.means else _levels(ram, fit.theta, centre)
+    level = at.eta[p:] if ram.means else latent_levels(ram, fit.theta, centre)
     weights = at.V[p:, :p] @ np.linalg.inv(at.sigma) if method == "regression" else _bartlett(ram, fit.theta)
     return pd.DataFrame(level + (rows - centre) @ weights.T, columns=list(ram.names.lv))
 
 
-def _levels(ram: RAM, theta: FloatArray, mean: FloatArray) -> FloatArray:
+def latent_levels(ram: RAM, theta: FloatArray, mean: FloatArray) -> FloatArray:
     """Return the means of latent variables whose equations have no intercept: what their observed causes pass on."""
     A, p = ram.fill(theta)[0], ram.p
     return np.asarray(np.linalg.solve(np.eye(len(A) - p) - A[p:, p:], A[p:, :p] @ mean))
