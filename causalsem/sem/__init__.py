@@ -9,18 +9,21 @@ from causalsem.sem.identification_verdict import Identification, check_identific
 from causalsem.sem.options import SEMOptions
 from causalsem.sem.result import SEMFit
 from causalsem.sem.syntax import parse_model
+from causalsem.sem.transfer import GroupComparison, compare_groups
 
 __all__ = [
     "BayesianNetwork",
     "Effect",
     "Effects",
     "Gaussian",
+    "GroupComparison",
     "Identification",
     "SEMFit",
     "SEMOptions",
     "bayesian_network",
     "check_identification",
     "compare",
+    "compare_groups",
     "fit_sem",
     "graph_of_text",
     "lavaan_text",
