@@ -116,10 +116,15 @@ from causalsem.report import explore as explore
 from causalsem.report import graph_svg as graph_svg
 from causalsem.report import plot_graph as plot_graph
 from causalsem.report import write_report as write_report
+from causalsem.sem import BayesianNetwork as BayesianNetwork
+from causalsem.sem import GroupComparison as GroupComparison
 from causalsem.sem import Identification as Identification
 from causalsem.sem import SEMFit as SEMFit
+from causalsem.sem import bayesian_network as bayesian_network
 from causalsem.sem import check_identification as check_identification
 from causalsem.sem import compare as compare
+from causalsem.sem import compare_groups as compare_groups
+from causalsem.sem import export_model as export_model
 from causalsem.sem import fit_sem as fit_sem
 from causalsem.simulate import linear_sem as linear_sem
 from causalsem.simulate import simulate_shop as simulate_shop

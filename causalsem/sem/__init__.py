@@ -3,6 +3,7 @@
 from causalsem.sem.bayesian_network import BayesianNetwork, Gaussian, bayesian_network
 from causalsem.sem.comparison import compare
 from causalsem.sem.effects import Effect, Effects
+from causalsem.sem.exports import export_model
 from causalsem.sem.fit import fit_sem
 from causalsem.sem.from_graph import graph_of_text, lavaan_text
 from causalsem.sem.identification_verdict import Identification, check_identification
@@ -24,6 +25,7 @@ __all__ = [
     "check_identification",
     "compare",
     "compare_groups",
+    "export_model",
     "fit_sem",
     "graph_of_text",
     "lavaan_text",

@@ -204,9 +204,27 @@ class SEMFit:
 
     def to_lavaan(self) -> str:
         """Return lavaan text that states every parameter, so that lavaan() fits the same model without automatic rows."""
-        from causalsem.sem.text import to_lavaan
+        from causalsem.sem.text import lavaan_text
 
-        return to_lavaan(self)
+        return lavaan_text(self.table)
+
+    def to_semopy(self) -> str:
+        """Return semopy text that states every parameter; names semopy cannot read are replaced, as comments say."""
+        from causalsem.sem.exports import semopy_text
+
+        return semopy_text(self.table)
+
+    def to_mplus(self, data: str = "rows.dat") -> str:
+        """Return an Mplus input for a file of rows, observed variables in the order of `fit.implied`'s columns."""
+        from causalsem.sem.exports import mplus_text
+
+        return mplus_text(self.table, data)
+
+    def to_dagitty(self) -> str:
+        """Return the model's graph as dagitty text, with the estimated coefficients."""
+        from causalsem.sem.exports import dagitty_text
+
+        return dagitty_text(self.rams[0], np.array(self.theta))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the fit as JSON (format causalsem-sem); rows of data are not written."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from causalsem.graph import CausalGraph, Kind, Mark
@@ -12,13 +10,9 @@ from causalsem.sem.expressions import quoted
 from causalsem.sem.matrices import RAM
 from causalsem.sem.partable import ParameterTable, Row
 
-if TYPE_CHECKING:
-    from causalsem.sem.result import SEMFit
 
-
-def to_lavaan(fit: SEMFit) -> str:
-    """Return lavaan text that states every parameter of the first group; exact with lavaan(…) and with preset="lavaan"."""
-    table = fit.table
+def lavaan_text(table: ParameterTable) -> str:
+    """Return lavaan text that states every parameter; exact with lavaan(…) and with preset="lavaan"."""
     lines = [_line([r for r in table.rows if (r.lhs, r.op, r.rhs) == key], table) for key in _keys(table)]
     lines += [str(r) for r in table.relations]
     return "\n".join(line for line in lines if line) + "\n"
