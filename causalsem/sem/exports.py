@@ -18,7 +18,7 @@ from causalsem.sem.matrices import RAM
 from causalsem.sem.options import Preset, SEMOptions
 from causalsem.sem.partable import ParameterTable, Row
 from causalsem.sem.table_rules import build_table
-from causalsem.sem.text import graph_of, lavaan_text
+from causalsem.sem.text import graph_of, table_as_lavaan
 
 if TYPE_CHECKING:
     from causalsem._values import FloatArray
@@ -42,7 +42,7 @@ def export_model(model: CausalGraph | str, to: str, *, preset: Preset | None = N
     from causalsem.sem.fit import read_model
 
     writers: Mapping[str, Callable[[ParameterTable], str]] = {
-        "lavaan": lavaan_text,
+        "lavaan": table_as_lavaan,
         "semopy": semopy_text,
         "mplus": mplus_text,
         "dagitty": lambda table: dagitty_text(without_data(table)[0][0]),

@@ -204,9 +204,9 @@ class SEMFit:
 
     def to_lavaan(self) -> str:
         """Return lavaan text that states every parameter, so that lavaan() fits the same model without automatic rows."""
-        from causalsem.sem.text import lavaan_text
+        from causalsem.sem.text import table_as_lavaan
 
-        return lavaan_text(self.table)
+        return table_as_lavaan(self.table)
 
     def to_semopy(self) -> str:
         """Return semopy text that states every parameter; names semopy cannot read are replaced, as comments say."""

@@ -11,7 +11,7 @@ from causalsem.sem.matrices import RAM
 from causalsem.sem.partable import ParameterTable, Row
 
 
-def lavaan_text(table: ParameterTable) -> str:
+def table_as_lavaan(table: ParameterTable) -> str:
     """Return lavaan text that states every parameter; exact with lavaan(…) and with preset="lavaan"."""
     lines = [_line([r for r in table.rows if (r.lhs, r.op, r.rhs) == key], table) for key in _keys(table)]
     lines += [str(r) for r in table.relations]
