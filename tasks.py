@@ -21,7 +21,13 @@ VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 # The extras each verb needs; what is there already is not installed again.
-EXTRAS = {"demo": ["datasets"], "test": ["cate", "datasets", "dev"], "lint": ["dev"], "bench": ["datasets", "bench"], "docs": ["docs"]}
+EXTRAS = {
+    "demo": ["datasets"],
+    "test": ["cate", "datasets", "dev", "notebook"],
+    "lint": ["dev"],
+    "bench": ["datasets", "bench"],
+    "docs": ["docs"],
+}
 
 
 def main(arguments: list[str]) -> int:

@@ -86,6 +86,6 @@ def test_constraints_hold_names_and_versions_only_and_cover_every_dependency() -
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    needed = [*project["dependencies"], *extras["dev"], *extras["datasets"]]
+    needed = [*project["dependencies"], *extras["dev"], *extras["datasets"], *extras["docs"], *extras["notebook"]]
     names = {re.match(r"[A-Za-z0-9-]+", need).group().lower() for need in needed}
     assert names <= pinned
