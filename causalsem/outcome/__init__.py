@@ -1,8 +1,28 @@
 """The deep outcome model: losses that correct the logging bias, one training loop, cross-fitting."""
 
 from causalsem.outcome.fit import fit_outcome
-from causalsem.outcome.losses import DR, DRJL, DRMSE, DRV2, IPS, IPSV2, MRDR, SNIPS, TDR, UBPR, DRBias, Naive, RelMF, StableDR
+from causalsem.outcome.losses import (
+    DCMT,
+    DR,
+    DRJL,
+    DRMSE,
+    DRV2,
+    ESCMDR,
+    ESCMIPS,
+    ESMM,
+    IPS,
+    IPSV2,
+    MRDR,
+    SNIPS,
+    TDR,
+    UBPR,
+    DRBias,
+    Naive,
+    RelMF,
+    StableDR,
+)
 from causalsem.outcome.model import OutcomeModel
+from causalsem.outcome.propensities import Boosted, Logistic, NaiveBayes, Popularity
 
 __all__ = [
     "fit_outcome",
@@ -21,4 +41,12 @@ __all__ = [
     "DRV2",
     "RelMF",
     "UBPR",
+    "ESMM",
+    "ESCMIPS",
+    "ESCMDR",
+    "DCMT",
+    "Popularity",
+    "NaiveBayes",
+    "Logistic",
+    "Boosted",
 ]

@@ -21,6 +21,7 @@ from causalsem.outcome.losses import DR, SNIPS, Loss
 from causalsem.outcome.losses.table import loss_of
 from causalsem.outcome.model import OutcomeModel
 from causalsem.outcome.problem import Problem, target
+from causalsem.outcome.propensities.base import Exposures, Propensity
 from causalsem.outcome.propensity import Calibration, arm_propensities, calibrate, check_overlap, check_propensities, effective_sample_size
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def fit_outcome(
     *,
     loss: Loss | str | None = None,
     features: Sequence[str] = (),
-    propensity: str | None = None,
+    propensity: str | Propensity | None = None,
     members: int = 5,
     clip: float = 0.05,
     correction: float | None = None,
@@ -54,9 +55,10 @@ def fit_outcome(
     with unit ("user", "item") these are the pairs without exposure.
 
     The pairs are cut into `members` folds and as many networks fitted side by side, each blind to its fold. First their
-    propensity heads learn P(T = 1 | user, item, Z) (or the column `propensity` gives it), are calibrated on the unseen
-    folds, and floored at `clip` × the arm's share. Then the outcome heads learn by `loss`. Last, one number per arm
-    shifts the predictions so that weighted residuals on the unseen folds average zero, which makes the mean effect
+    propensity heads learn P(T = 1 | user, item, Z), unless `propensity` names a column that holds it or is a method
+    (Popularity, NaiveBayes, Logistic, Boosted), cross-fitted on the same folds; what was learnt is calibrated on the
+    unseen folds, and floored at `clip` × the arm's share. Then the outcome heads learn by `loss`. Last, one number per
+    arm shifts the predictions so that weighted residuals on the unseen folds average zero, which makes the mean effect
     doubly robust (targeting; van der Laan & Rubin 2006).
 
     Without a `network` it is `Multilevel` where users × items fit one grid and the loss is a weighted likelihood
@@ -76,7 +78,8 @@ def fit_outcome(
         raise SettingError(
             f"correction={correction} is no share of the full correction; choose it in [0, 1], or None to let the log choose"
         )
-    names = _columns(pairs, adjust, features, propensity)
+    column = propensity if isinstance(propensity, str) else None
+    names = _columns(pairs, adjust, features, column)
     encoder = Encoder.learn(pairs, names, seed)
     encoded = encoder.encode(pairs)
     network, loss = _method(network, None if loss is None else loss_of(loss), encoded, members)
@@ -87,13 +90,13 @@ def fit_outcome(
         "loss_settings": asdict(loss),  # type: ignore[call-overload]  # every loss is a dataclass
         "network": {"kind": type(network).__name__, **asdict(network)},
         "features": features,
-        "propensity": propensity,
+        "propensity": {"method": propensity.name} | asdict(propensity) if isinstance(propensity, Propensity) else propensity,  # type: ignore[call-overload]  # a dataclass
         **{"members": members, "clip": clip, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate},
         "correction": correction,
         **{"patience": patience, "precision": precision, "seed": seed},
     }
     settings = json.loads(json_text(settings))  # as they come back from a file
-    return _fit(pairs, adjust, names, encoder, encoded, network, loss, problem, settings, device, checkpoint)
+    return _fit(pairs, adjust, names, encoder, encoded, network, loss, propensity, problem, settings, device, checkpoint)
 
 
 def _method(network: TwoTower | Multilevel | None, loss: Loss | None, encoded: Encoded, members: int) -> tuple[TwoTower | Multilevel, Loss]:
@@ -113,6 +116,7 @@ def _fit(
     encoded: Encoded,
     network: TwoTower | Multilevel,
     loss: Loss,
+    propensity: str | Propensity | None,
     problem: Problem,
     settings: dict[str, Any],
     device: str,
@@ -121,13 +125,17 @@ def _fit(
     """Run the two stages and the targeting step on checked input."""
     from causalsem.outcome.stages import Run
 
-    column = settings["propensity"]
-    given = None if column is None else check_propensities(pairs.complete([column])[:, 0], column)
+    given = check_propensities(pairs.complete([propensity])[:, 0], propensity) if isinstance(propensity, str) else None
     state = Checkpoint.open(checkpoint, _fingerprint(encoded, problem, given, settings))
     run = Run(network, encoded, problem, settings, device, state)
-    raw = run.propensity() if given is None else given
-    calibration = calibrate(raw, problem.treatment) if given is None else Calibration()
-    e = calibration(raw) if given is None else raw
+    if isinstance(propensity, Propensity):
+        exposures = Exposures(encoded, problem.treatment, pairs.column(adjust.outcome))
+        raw = check_propensities(propensity.cross_fitted(exposures, run.folds), propensity.name)
+    else:
+        raw = run.propensity() if given is None else given
+    mend = propensity.calibrated if isinstance(propensity, Propensity) else given is None
+    calibration = calibrate(raw, problem.treatment) if mend else Calibration()
+    e = calibration(raw) if mend else raw
     floored = arm_propensities(e, problem.treatment, settings["clip"])
     check_overlap(e, floored, problem.treatment, pairs.complete(names), names)
     predictor = run.outcome(loss, floored)

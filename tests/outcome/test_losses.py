@@ -9,7 +9,7 @@ import torch
 
 from causalsem.errors import SettingError, UnknownNameError
 from causalsem.networks.heads import Heads
-from causalsem.outcome import DR, DRMSE, IPS, SNIPS, UBPR, Naive
+from causalsem.outcome import DCMT, DR, DRMSE, ESMM, IPS, SNIPS, UBPR, Naive
 from causalsem.outcome.losses import LOSSES, LossBatch, loss_of
 
 ARMS, MEMBERS, N = 2, 2, 40
@@ -175,3 +175,38 @@ def test_settings_of_losses_are_checked():
         DRMSE(bias_share=2)
     with pytest.raises(SettingError, match="partners"):
         UBPR(partners=0)
+
+
+def test_esmm_is_the_hand_written_cross_entropy_of_click_and_of_click_and_buy():
+    heads, batch = some_heads(), a_batch()
+    f, o, taken, y = (t.detach().double().numpy() for t in (heads.outcome, heads.propensity, batch.taken, batch.y))
+    for m in range(MEMBERS):
+        total = 0.0
+        for n in range(N):
+            click = 1 / (1 + math.exp(-o[m, n]))
+            total += entropy(o[m, n], taken[m, n, 1])
+            for arm, chance in ((0, 1 - click), (1, click)):
+                both, happened = chance / (1 + math.exp(-f[m, n, arm])), taken[m, n, arm] * y[m, n, 0]
+                total -= math.log(both if happened else 1 - both)
+        assert float(ESMM().objective(heads, batch)[m].detach()) == pytest.approx(total / N, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["esmm", "escm_ips", "escm_dr", "dcmt"])
+def test_an_arm_without_outcomes_teaches_the_entire_space_losses_nothing(name):
+    heads, batch = some_heads(), a_batch()
+    seen = batch.seen * torch.tensor([0.0, 1.0])
+    LOSSES[name](**({"prior": 0.0} if name == "dcmt" else {})).objective(heads, dataclasses.replace(batch, seen=seen)).sum().backward()
+    # Double robustness imputes everywhere; the others leave the arm alone.
+    if name != "escm_dr":
+        assert heads.outcome.grad[..., 0].abs().max() == 0
+    assert heads.outcome.grad[..., 1].abs().max() > 0
+
+
+def test_the_twin_of_dcmt_is_the_complement_of_the_outcome_when_the_prior_is_strong():
+    heads, batch = some_heads(), a_batch()
+    optimiser = torch.optim.Adam([heads.outcome, heads.imputed, heads.propensity], lr=0.1)
+    for _ in range(200):
+        optimiser.zero_grad()
+        DCMT(prior=1000.0).objective(heads, batch).sum().backward()
+        optimiser.step()
+    assert (1 - heads.outcome.sigmoid() - heads.imputed.sigmoid()).abs().mean() < 0.05

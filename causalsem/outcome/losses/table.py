@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from causalsem.errors import SettingError, UnknownNameError
 from causalsem.outcome.losses.base import Loss
+from causalsem.outcome.losses.dcmt import DCMT
 from causalsem.outcome.losses.dr import DR
 from causalsem.outcome.losses.dr_bias import DRBias
 from causalsem.outcome.losses.dr_jl import DRJL
 from causalsem.outcome.losses.dr_mse import DRMSE
 from causalsem.outcome.losses.dr_v2 import DRV2
+from causalsem.outcome.losses.escm_dr import ESCMDR
+from causalsem.outcome.losses.escm_ips import ESCMIPS
+from causalsem.outcome.losses.esmm import ESMM
 from causalsem.outcome.losses.ips import IPS
 from causalsem.outcome.losses.ips_v2 import IPSV2
 from causalsem.outcome.losses.mrdr import MRDR
@@ -20,7 +24,8 @@ from causalsem.outcome.losses.tdr import TDR
 from causalsem.outcome.losses.ubpr import UBPR
 
 LOSSES: dict[str, type[Loss]] = {
-    loss.name: loss for loss in (Naive, IPS, SNIPS, DR, DRJL, MRDR, DRBias, DRMSE, TDR, StableDR, IPSV2, DRV2, RelMF, UBPR)
+    loss.name: loss
+    for loss in (Naive, IPS, SNIPS, DR, DRJL, MRDR, DRBias, DRMSE, TDR, StableDR, IPSV2, DRV2, RelMF, UBPR, ESMM, ESCMIPS, ESCMDR, DCMT)
 }
 
 
