@@ -107,11 +107,14 @@ from causalsem.policy import logging_value as logging_value
 from causalsem.policy import to_bandit_feedback as to_bandit_feedback
 from causalsem.recommend import PairWeights as PairWeights
 from causalsem.recommend import Scores as Scores
+from causalsem.recommend import average_scores as average_scores
 from causalsem.recommend import hand_over as hand_over
 from causalsem.recommend import pair_weights as pair_weights
+from causalsem.recommend import popularity_gain as popularity_gain
 from causalsem.recommend import popularity_scores as popularity_scores
 from causalsem.recommend import rank_metrics as rank_metrics
 from causalsem.recommend import score as score
+from causalsem.recommend import score_over_graphs as score_over_graphs
 from causalsem.report import explore as explore
 from causalsem.report import graph_svg as graph_svg
 from causalsem.report import plot_graph as plot_graph

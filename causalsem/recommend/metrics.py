@@ -51,8 +51,8 @@ def rank_metrics(
     """
     if empty not in {"skip", "one"}:
         raise SettingError(f"empty={empty!r} is no convention; use 'skip' or 'one'")
-    labelled = _labelled(scores, test, label)
-    ranking = Ranking.of(_scored(scores, labelled), labelled, candidates)
+    labelled = labelled_pairs(scores, test, label)
+    ranking = Ranking.of(scored_pairs(scores, labelled), labelled, candidates)
     rows = {"auc": _auc(ranking), "gauc": _gauc(ranking)}
     for depth in k:
         if depth < 1:
@@ -217,7 +217,7 @@ def _clustered(psi: FloatArray) -> float:
     return float(np.sqrt(n / (n - 1) * ((psi - psi.mean()) ** 2).sum())) if n > 1 else float("nan")
 
 
-def _scored(scores: Scores | pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
+def scored_pairs(scores: Scores | pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
     """Return the scores as user, item, score; test pairs that a top list left out come with a score below all others."""
     frame = scores.frame if isinstance(scores, Scores) else scores
     check_names(("user", "item", "score"), frame.columns, what="column", where="the scores")
@@ -230,7 +230,7 @@ def _scored(scores: Scores | pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([frame, asked[~listed].assign(score=frame["score"].min() - 1)], ignore_index=True)
 
 
-def _labelled(scores: Scores | pd.DataFrame, test: BehaviourTable | pd.DataFrame, label: str | None) -> pd.DataFrame:
+def labelled_pairs(scores: Scores | pd.DataFrame, test: BehaviourTable | pd.DataFrame, label: str | None) -> pd.DataFrame:
     """Return the test as user, item, label (0/1)."""
     if isinstance(test, BehaviourTable):
         name = label or (scores.outcome if isinstance(scores, Scores) else "label")
