@@ -108,6 +108,7 @@ from causalsem.policy import to_bandit_feedback as to_bandit_feedback
 from causalsem.recommend import PairWeights as PairWeights
 from causalsem.recommend import Scores as Scores
 from causalsem.recommend import average_scores as average_scores
+from causalsem.recommend import factor_scores as factor_scores
 from causalsem.recommend import hand_over as hand_over
 from causalsem.recommend import pair_weights as pair_weights
 from causalsem.recommend import popularity_gain as popularity_gain
