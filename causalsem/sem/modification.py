@@ -42,8 +42,8 @@ def modification_indices(fit: SEMFit, most: int | None = None) -> pd.DataFrame:
     left, k = _left_over(fit, at.information), fit.table.count
     with np.errstate(divide="ignore", invalid="ignore"):
         told = left > OPEN * np.diag(at.information)[k:]
-        epc = np.where(told, -at.gradient[k:] / left, np.nan)
-        mi = np.where(told, setup.total * at.gradient[k:] ** 2 / left, np.nan)
+        epc = np.where(told, -(setup.total / fit.n) * at.gradient[k:] / left, np.nan)
+        mi = np.where(told, setup.total**2 / fit.n * at.gradient[k:] ** 2 / left, np.nan)
     frame = pd.DataFrame({"lhs": [r.lhs for r in freed], "op": [r.op for r in freed], "rhs": [r.rhs for r in freed], "mi": mi, "epc": epc})
     for name, observed in (("sepc_lv", False), ("sepc_all", True)):
         frame[name] = epc * _scales(fit, freed, observed=observed)

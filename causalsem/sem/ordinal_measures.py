@@ -11,8 +11,9 @@ from causalsem._values import FloatArray
 from causalsem.sem.fit_measures import chisq_measures, incremental_measures, rmsea_measures
 from causalsem.sem.least_squares import normal_metric
 from causalsem.sem.matrices import inverse_and_logdet
-from causalsem.sem.ordinal_model import OrdinalPoint, Standing
+from causalsem.sem.ordinal_model import OrdinalPoint
 from causalsem.sem.ordinal_moments import OrdinalMoments
+from causalsem.sem.robust import block_diagonal
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def categorical_ml(point: OrdinalPoint, n: int, E: FloatArray, df: int, base_df:
         base_trace += float(np.trace(m.gamma[c, c]))
         parts.append((w * _off_diagonal(solved[0]), w * V[c, c], m.gamma[c, c] / w, D[c]))
     Delta = np.vstack([p[3] for p in parts])
-    W, ML, Gamma = (_block_diagonal([p[k] for p in parts]) for k in (1, 0, 2))
+    W, ML, Gamma = (block_diagonal([p[k] for p in parts]) for k in (1, 0, 2))
     left = np.eye(len(W)) - Delta @ E @ Delta.T @ W
     trace = float(np.vdot((left.T @ ML @ left).T, Gamma))
     base_trace = float(np.trace(Gamma))
@@ -137,17 +138,3 @@ def _off_diagonal(W: FloatArray) -> FloatArray:
     i, j = np.tril_indices(len(W))
     keep = i != j
     return normal_metric(W, means=False)[np.ix_(keep, keep)]
-
-
-def _block_diagonal(matrices: list[FloatArray]) -> FloatArray:
-    size = sum(len(m) for m in matrices)
-    out, at = np.zeros((size, size)), 0
-    for m in matrices:
-        out[at : at + len(m), at : at + len(m)] = m
-        at += len(m)
-    return out
-
-
-def implied_correlations(s: Standing) -> FloatArray:
-    """Return the implied covariance of the responses at their scales, given the covariates."""
-    return np.asarray((s.scale[:, None] * s.scale * s.at.sigma)[np.ix_(s.y, s.y)])

@@ -10,8 +10,9 @@ import pandas as pd
 
 from causalsem._values import FloatArray
 from causalsem.behaviour.table import BehaviourTable, as_table
-from causalsem.errors import SettingError, check_names
+from causalsem.errors import SettingError, check_names, shown
 from causalsem.sem.matrices import RAM, implied
+from causalsem.sem.ordinal_scores import modal_scores
 from causalsem.sem.scores import rows_of
 
 if TYPE_CHECKING:
@@ -19,18 +20,26 @@ if TYPE_CHECKING:
 
 
 def factor_scores(fit: SEMFit, data: BehaviourTable | pd.DataFrame | None, method: str, group: int) -> pd.DataFrame:
-    """Return scores of the latent variables, one row per unit: "regression" (Thurstone 1935) or "bartlett" (Bartlett 1937)."""
+    """Return scores of the latent variables, one row per unit: "regression" (Thurstone 1935) or "bartlett" (Bartlett 1937).
+
+    With ordered variables these are the mode given the row, with the model's prior ("ebm") or without ("ml").
+    """
     ram = fit.rams[group - 1]
     if not ram.names.lv:
         raise SettingError("the model has no latent variable to score; use predict() for observed ones")
-    if method not in ("regression", "bartlett"):
-        raise SettingError(f"unknown method {method!r}; use 'regression' or 'bartlett'")
+    with_prior = {"regression": True, "ebm": True, "bartlett": False, "ml": False}
+    if method not in with_prior:
+        raise SettingError(f"unknown method {method!r}; use one of {shown(with_prior)}")
+    if fit.table.two_level:
+        raise SettingError("scores of two-level models are not built; score the variables of one level with a model of its own")
     rows = _rows(fit, data, ram.names.ov, group)
+    if ram.responses is not None:
+        return pd.DataFrame(modal_scores(fit, rows, group, prior=with_prior[method]), columns=list(ram.names.lv))
     at = implied(ram, fit.theta)
     p = ram.p
     centre = at.mu if ram.means else fit.samples[group - 1].mean
     level = at.eta[p:] if ram.means else latent_levels(ram, fit.theta, centre)
-    weights = at.V[p:, :p] @ np.linalg.inv(at.sigma) if method == "regression" else _bartlett(ram, fit.theta)
+    weights = at.V[p:, :p] @ np.linalg.inv(at.sigma) if with_prior[method] else _bartlett(ram, fit.theta)
     return pd.DataFrame(level + (rows - centre) @ weights.T, columns=list(ram.names.lv))
 
 

@@ -84,13 +84,13 @@ class SEMFit:
 
     @property
     def parameters(self) -> pd.DataFrame:
-        """One row per parameter: lhs op rhs label est se z pvalue ci_lower ci_upper std_lv std_all [group]."""
+        """One row per parameter: lhs op rhs label est se z pvalue ci_lower ci_upper std_lv std_all std_nox [group] [level]."""
         from causalsem.sem.tables import parameter_frame
 
         return parameter_frame(self)
 
     def standardised(self, kind: str = "std_all") -> pd.DataFrame:
-        """Return standardised estimates ("std_all" or "std_lv") with their own delta-method standard errors."""
+        """Return standardised estimates ("std_all", "std_lv" or "std_nox") with their own delta-method standard errors."""
         from causalsem.sem.tables import standardised_frame
 
         return standardised_frame(self, kind)
@@ -109,18 +109,19 @@ class SEMFit:
 
     @property
     def residuals(self) -> Any:
-        """Sample minus implied covariance; with several groups a mapping from group label to table."""
-        pairs = zip(self.rams, self.samples, strict=True)
-        return self._by_group([_square(s.names, s.covariance - implied(r, self.theta).sigma) for r, s in pairs])
+        """Sample minus implied covariance; with several groups (or levels) a mapping from label to table."""
+        return self.residual_table("raw")
 
     @property
     def residual_correlations(self) -> Any:
         """Residual covariances in units of the sample's standard deviations; the largest show where the model fails."""
-        out = []
-        for ram, sample in zip(self.rams, self.samples, strict=True):
-            sd = np.sqrt(np.diag(sample.covariance))
-            out.append(_square(sample.names, (sample.covariance - implied(ram, self.theta).sigma) / np.outer(sd, sd)))
-        return self._by_group(out)
+        return self.residual_table("cor.bentler")
+
+    def residual_table(self, kind: str = "raw") -> Any:
+        """Return residual covariances: "raw", "cor.bentler", "cor.bollen", or "standardized" by their standard errors."""
+        from causalsem.sem.residuals import residual_tables
+
+        return self._by_group(residual_tables(self, kind))
 
     @property
     def r2(self) -> Mapping[str, float]:

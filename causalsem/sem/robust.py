@@ -84,9 +84,9 @@ def scaled_by_moments(
     All rest on U Γ, with U = V − V D (DᵀVD)⁻¹ DᵀV, V the weight of the moments and Γ their covariance.
     """
     D = np.vstack(jacobians) @ K
-    V = _blocks([w * one for one, w in zip(metrics, weights, strict=True)])
+    V = block_diagonal([w * one for one, w in zip(metrics, weights, strict=True)])
     VD = V @ D
-    UG = (V - VD @ np.linalg.solve(D.T @ VD, VD.T)) @ _blocks([one / w for one, w in zip(gammas, weights, strict=True)])
+    UG = (V - VD @ np.linalg.solve(D.T @ VD, VD.T)) @ block_diagonal([one / w for one, w in zip(gammas, weights, strict=True)])
     first = float(np.trace(UG))
     if kind == "satorra.bentler":
         return ScaledTest(first / df)
@@ -97,7 +97,8 @@ def scaled_by_moments(
     return ScaledTest(1.0 / a, df - a * first)
 
 
-def _blocks(matrices: list[FloatArray]) -> FloatArray:
+def block_diagonal(matrices: list[FloatArray]) -> FloatArray:
+    """Return matrices along the diagonal of one."""
     if len(matrices) == 1:
         return matrices[0]
     size = sum(len(m) for m in matrices)

@@ -43,8 +43,10 @@ def _following(ram: RAM, theta: FloatArray) -> dict[str, FloatArray]:
     return {"~~": np.diag(ram.fill(theta)[1]), "~*~": there.scale}
 
 
-def standardised(table: ParameterTable, rams: tuple[RAM, ...], theta: FloatArray, *, observed: bool) -> FloatArray:
+def standardised(table: ParameterTable, rams: tuple[RAM, ...], theta: FloatArray, *, observed: bool, exogenous: bool = True) -> FloatArray:
     """Return the standardised value of every row; `observed` standardises observed variables too (std_all).
+
+    Without `exogenous`, exogenous observed variables keep their units (std_nox).
 
     Loadings and slopes are scaled by the implied standard deviations; (residual) covariances become correlations of
     the residuals; variances are shares of the implied variance.
@@ -56,8 +58,10 @@ def standardised(table: ParameterTable, rams: tuple[RAM, ...], theta: FloatArray
         place = {n: k for k, n in enumerate(ram.names.all)}
         with np.errstate(invalid="ignore"):
             sd, residual = np.sqrt(np.diag(at.V)), np.sqrt(np.abs(np.diag(S)))
+        kept = [] if exogenous else [place[n] for n in ram.names.ov_x]
         if not observed:
-            sd[: ram.p] = residual[: ram.p] = 1.0
+            kept = list(range(ram.p))
+        sd[kept] = residual[kept] = 1.0
         for k, row in enumerate(table.rows):
             if row.group == g and row.op == "~*~":
                 values[k] = 1.0 if observed else values[k]

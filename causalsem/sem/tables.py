@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from scipy.special import ndtr, ndtri
 
 from causalsem._values import FloatArray
-from causalsem.errors import SettingError
+from causalsem.errors import SettingError, shown
 from causalsem.sem.constraints import labels_of
 from causalsem.sem.standard_errors import delta_se
 from causalsem.sem.standardise import defined_standardised, numerical_jacobian, row_estimates, standardised
@@ -19,13 +20,21 @@ if TYPE_CHECKING:
     from causalsem.sem.result import SEMFit
 
 
+# Which variables are standardised: latent ones always; observed ones; exogenous observed ones among them.
+KINDS: Mapping[str, dict[str, bool]] = {
+    "std_lv": {"observed": False},
+    "std_all": {"observed": True},
+    "std_nox": {"observed": True, "exogenous": False},
+}
+
+
 def parameter_frame(fit: SEMFit) -> pd.DataFrame:
     """Return one row per parameter, then one per := line, in lavaan's columns (with _ for the dot)."""
     table = fit.table
     labels = labels_of(table)
     est = row_estimates(table, fit.rams, fit.theta)
     errors = np.append(0.0, fit.se)[[r.free for r in table.rows]]
-    both = {kind: standardised(table, fit.rams, fit.theta, observed=kind == "std_all") for kind in ("std_lv", "std_all")}
+    kinds = {kind: standardised(table, fit.rams, fit.theta, **how) for kind, how in KINDS.items()}
     frame = pd.DataFrame(
         {
             "lhs": [r.lhs for r in table.rows] + [name for name, _, _ in fit.defined],
@@ -37,7 +46,7 @@ def parameter_frame(fit: SEMFit) -> pd.DataFrame:
         }
     )
     _add_tests(frame, fit.options.level)
-    for kind, values in both.items():
+    for kind, values in kinds.items():
         frame[kind] = np.concatenate([values, defined_standardised(table, labels, values)])
     none = [0] * len(fit.defined)
     if len(table.group_labels) > 1:
@@ -59,12 +68,12 @@ def _add_tests(frame: pd.DataFrame, level: float) -> None:
 
 def standardised_frame(fit: SEMFit, kind: str) -> pd.DataFrame:
     """Return standardised estimates with delta-method standard errors, z, p and intervals."""
-    if kind not in ("std_all", "std_lv"):
-        raise SettingError(f"unknown kind {kind!r}; use 'std_all' or 'std_lv'")
+    if kind not in KINDS:
+        raise SettingError(f"unknown kind {kind!r}; use one of {shown(KINDS)}")
     table, labels = fit.table, labels_of(fit.table)
 
     def values(theta: FloatArray) -> FloatArray:
-        rows = standardised(table, fit.rams, theta, observed=kind == "std_all")
+        rows = standardised(table, fit.rams, theta, **KINDS[kind])
         return np.concatenate([rows, defined_standardised(table, labels, rows)])
 
     frame = fit.parameters[["lhs", "op", "rhs", "label"]].copy()
