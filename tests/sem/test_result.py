@@ -41,7 +41,7 @@ def test_any_unicode_name_works_from_text_and_from_graph() -> None:
 
 def test_parameters_have_lavaans_columns() -> None:
     frame = fit_sem(CHAIN, rows()).parameters
-    want = ["lhs", "op", "rhs", "label", "est", "se", "z", "pvalue", "ci_lower", "ci_upper", "std_lv", "std_all"]
+    want = ["lhs", "op", "rhs", "label", "est", "se", "z", "pvalue", "ci_lower", "ci_upper", "std_lv", "std_all", "std_nox"]
     assert [c for c in frame.columns if c in want] == [c for c in frame.columns if c != "group"]
     assert set(want) == set(frame.columns)
     row = frame.iloc[0]
