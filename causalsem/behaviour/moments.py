@@ -46,6 +46,8 @@ class Moments:
             raise MomentsError(f"duplicate names {shown(twice)}; name every variable once", columns=twice)
         if mean.shape != (p,) or covariance.shape != (p, p):
             raise MomentsError(f"{p} names, but mean {mean.shape} and covariance {covariance.shape}; hand in ({p},) and ({p}, {p})")
+        if self.n != int(self.n):
+            raise MomentsError(f"n={self.n!r} rows; hand in a whole number")
         if self.n < 2:
             raise MomentsError(f"moments of {self.n} rows have no covariance; hand in at least 2 rows")
         _check_covariance(covariance, names)
@@ -228,9 +230,11 @@ _Sums = tuple[int, FloatArray, FloatArray]
 
 def _sums(rows: FloatArray) -> _Sums:
     """Return n, mean (p,) and scatter about the mean (p, p) of rows (n, p)."""
-    mean = rows.mean(axis=0)
-    centred = rows - mean
-    return len(rows), mean, centred.T @ centred
+    # What overflows is said by the check of the covariance.
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = rows.mean(axis=0)
+        centred = rows - mean
+        return len(rows), mean, centred.T @ centred
 
 
 def _merged(a: _Sums, b: _Sums) -> _Sums:

@@ -181,6 +181,9 @@ def _number_columns(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _numbers(column: pd.Series, name: str) -> FloatArray:
     """Return a column as floats; the first text or infinite value is named with its row."""
+    if column.dtype.kind in "cmM":
+        kind = "complex numbers" if column.dtype.kind == "c" else "dates or durations"
+        raise DataError(f"column {name!r} holds {kind}; turn it into plain numbers, such as days since a date, or drop it", columns=[name])
     try:
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError):

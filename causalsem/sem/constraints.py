@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from causalsem._values import FloatArray
-from causalsem.errors import ModelSyntaxError, check_names
+from causalsem.errors import ModelSyntaxError, SettingError, check_names
 from causalsem.sem.expressions import Dual, Expression, evaluate
 from causalsem.sem.partable import ParameterTable
 from causalsem.sem.syntax import Relation
@@ -89,6 +90,7 @@ class Constraints:
                 bounds[row.free - 1, 1.0, row.lower] = None
             if row.free and row.upper is not None:
                 bounds[row.free - 1, -1.0, row.upper] = None
+        _check_bounds(bounds, table.parameter_names)
         return cls(labels_of(table), tuple(equal), tuple(above), tuple(bounds))
 
     @property
@@ -139,6 +141,22 @@ class Constraints:
         multipliers = np.linalg.lstsq(J.T, gradient, rcond=None)[0][len(self.equalities) :]
         worst = int(np.argmin(multipliers))
         return None if multipliers[worst] > -1e-10 else tuple(k for i, k in enumerate(active) if i != worst)
+
+
+def _check_bounds(bounds: Iterable[tuple[int, float, float]], names: Sequence[str]) -> None:
+    """Raise SettingError at a parameter whose lower bounds, on all rows that share it, exceed its upper ones."""
+    low: dict[int, float] = {}
+    high: dict[int, float] = {}
+    for k, sign, limit in bounds:
+        if sign > 0:
+            low[k] = max(limit, low.get(k, limit))
+        else:
+            high[k] = min(limit, high.get(k, limit))
+    for k in low.keys() & high.keys():
+        if low[k] > high[k]:
+            raise SettingError(
+                f"the bounds of {names[k]!r} contradict each other: at least {low[k]:g}, at most {high[k]:g}; mend one of them"
+            )
 
 
 def null_space(J: FloatArray) -> FloatArray:

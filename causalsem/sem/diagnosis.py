@@ -11,13 +11,17 @@ from causalsem.errors import shown
 from causalsem.graph.causal_graph import find_cycle
 from causalsem.sem.constraints import Constraints
 from causalsem.sem.equations import strengths_of
-from causalsem.sem.matrices import RAM
+from causalsem.sem.matrices import RAM, implied
 from causalsem.sem.partable import ParameterTable
 from causalsem.sem.sample import Sample
 from causalsem.sem.solver import Solution
 
 # Variances further apart than this lose digits that rescaling would keep.
 SCALES_APART = 1e8
+# Correlations of 1 − 5e-7 leave an eigenvalue of this size; the variance of a slope is then a million times what it could be.
+COLLINEAR = 1e-6
+# A standard error of a thousand standard deviations says nothing.
+HARDLY_KNOWN = 1e3
 # No standardised coefficient of a model that settles is near this.
 RUN_AWAY = 1e3
 
@@ -29,12 +33,63 @@ def data_notes(samples: Sequence[Sample], *, means: bool) -> list[str]:
         if means and sample.rows is None and not sample.mean.any():
             notes.append("the model has means, but all means handed in are exactly 0; hand them in: Moments.from_covariance(…, mean=…)")
         variances = np.diag(sample.covariance)
+        notes += _collinear_notes(sample)
         high, low = int(np.argmax(variances)), int(np.argmin(variances))
         if variances[high] > SCALES_APART * variances[low]:
-            ratio = np.sqrt(variances[high] / variances[low])
+            ratio = np.exp(0.5 * (np.log(variances[high]) - np.log(variances[low])))
             pair = f"{sample.names[high]!r} varies {ratio:.0e} times as much as {sample.names[low]!r}"
             notes.append(f"variables on very different scales: {pair}; rescale them (in thousands, in percent) to keep digits")
     return notes
+
+
+def _collinear_notes(sample: Sample) -> list[str]:
+    """Return a note where variables are so nearly collinear that what each does alone is hardly known."""
+    variances = sample.covariance.diagonal()
+    logdet = float(np.linalg.slogdet(sample.covariance)[1]) - float(np.log(variances).sum())
+    # The smallest eigenvalue of a correlation matrix is at least its determinant / e.
+    if logdet > np.log(COLLINEAR) + 1.0:
+        return []
+    sd = np.sqrt(variances)
+    values, vectors = np.linalg.eigh(sample.covariance / sd / sd[:, None])
+    if values[0] > COLLINEAR:
+        return []
+    weight = np.abs(vectors[:, 0])
+    tied = [n for n, w in zip(sample.names, weight, strict=True) if w > 0.05 * weight.max()]
+    return [f"nearly collinear variables {shown(tied)} (smallest eigenvalue {values[0]:.1e}): their own shares are hardly known; drop one"]
+
+
+def open_notes(table: ParameterTable, rams: Sequence[RAM], found: Solution, vcov: FloatArray | None) -> list[str]:
+    """Return a note about parameters of factors that the data leave practically open: empirical underidentification (Kenny 1979)."""
+    if vcov is None or not any(r.names.lv for r in rams):
+        return []
+    se, loose = np.sqrt(np.maximum(np.diag(vcov), 0.0)), set()
+    for ram in rams:
+        sd = np.sqrt(np.maximum(np.diag(implied(ram, found.theta).V), 1e-300))
+        unit = np.concatenate([sd[ram.a_row] / sd[ram.a_col], sd[ram.s_row] * sd[ram.s_col]])
+        told = np.concatenate([ram.a_par, ram.s_par])
+        loose |= {int(k) for k in told[se[told] > HARDLY_KNOWN * np.maximum(unit, np.abs(found.theta[told]))]}
+    if not loose:
+        return []
+    names = [table.parameter_names[k] for k in sorted(loose)]
+    return [
+        f"the data hardly determine {shown(names)}: standard errors beyond any use; indicators may have nothing in common: drop the factor"
+    ]
+
+
+def impossible_variances(ram: RAM) -> list[str]:
+    """Return observed variables whose error variance is fixed at zero (with observed causes alone) or below."""
+    fixed = np.ones(len(ram.S0), dtype=bool)
+    fixed[ram.s_row[ram.s_row == ram.s_col]] = False
+    fixed[ram.p :] = False
+    exact = ~ram.arrows[:, ram.p :].any(axis=1) & (ram.S0.diagonal() == 0)
+    return [ram.names.all[k] for k in np.flatnonzero(fixed & (exact | (ram.S0.diagonal() < 0)))]
+
+
+def undefined_notes(defined: Sequence[tuple[str, float, float]]) -> list[str]:
+    """Return a note about := values that have no number at the estimates."""
+    lost = [name for name, value, _ in defined if not np.isfinite(value)]
+    why = "a division by zero, or a log of no positive number"
+    return [f"{shown(lost)} of the := lines have no value at the estimates ({why}); mend them"] if lost else []
 
 
 def runaways(table: ParameterTable, rams: Sequence[RAM], samples: Sequence[Sample], theta: FloatArray) -> list[str]:

@@ -15,7 +15,17 @@ from causalsem.errors import AssumptionWarning, ConvergenceWarning, DataWarning,
 from causalsem.graph import CausalGraph
 from causalsem.sem.bounds import with_bounds
 from causalsem.sem.constraints import Constraints, independent_rows
-from causalsem.sem.diagnosis import admissibility_notes, automatic_remarks, data_notes, feedback_remarks, runaways, weak_instrument_notes
+from causalsem.sem.diagnosis import (
+    admissibility_notes,
+    automatic_remarks,
+    data_notes,
+    feedback_remarks,
+    impossible_variances,
+    open_notes,
+    runaways,
+    undefined_notes,
+    weak_instrument_notes,
+)
 from causalsem.sem.discrepancy import Discrepancy
 from causalsem.sem.estimators import Setup, covariance_of, derivatives_at
 from causalsem.sem.from_graph import member_of_class, model_of_graph
@@ -25,7 +35,7 @@ from causalsem.sem.measures import fit_measures
 from causalsem.sem.options import PLANS, Preset, SEMOptions
 from causalsem.sem.partable import ParameterTable
 from causalsem.sem.result import SEMFit
-from causalsem.sem.sample import Data, group_labels, ordered_levels, samples_of
+from causalsem.sem.sample import Data, group_labels, latent_columns, ordered_levels, samples_of
 from causalsem.sem.solutions import equally_good, has_feedback, largest_radius, may_have_others
 from causalsem.sem.solver import Begun, Solution, look, minimise
 from causalsem.sem.standard_errors import delta_se
@@ -85,10 +95,15 @@ def _fit(spec: Model, data: Data, options: SEMOptions, engine: str, notes: dict[
         samples = two_level_samples(data, table.names, labels, options)
     else:
         samples = samples_of(data, table.names, labels, options, levels)
-    for note in data_notes(samples, means=table.meanstructure):
+    for note in (*latent_columns(data, table.names), *data_notes(samples, means=table.meanstructure)):
         warnings.warn(note, DataWarning, stacklevel=3)
     setup = Setup.build(samples, options)
     rams = tuple(ram_of(table, g, s.covariance, s.mean) for g, s in enumerate(samples, start=1))
+    for ram in rams:
+        exact = [] if ram.responses is not None or table.two_level else impossible_variances(ram)
+        if exact:
+            wrong = f"error variances of {shown(exact)} are fixed at 0 or below, which no data meet"
+            raise SettingError(f"{wrong}; free them, or fix them above 0")
     constraints = Constraints.build(with_bounds(table, samples, options))
     problem = setup.discrepancy(rams, table.count)
     start = start_values(table, rams, samples)
@@ -101,13 +116,16 @@ def _fit(spec: Model, data: Data, options: SEMOptions, engine: str, notes: dict[
     measures = fit_measures(table, rams, setup, problem, found, independent_rows(constraints.equal(found.theta)[1]))
     told = admissibility_notes(table, rams, found, constraints)
     told += [] if is_plainly_identified(rams) else weak_instrument_notes(rams, samples)
+    told += open_notes(table, rams, found, vcov)
+    defined = _defined(constraints, found.theta, vcov)
+    told += undefined_notes(defined)
     for note in told:
         warnings.warn(note, AssumptionWarning, stacklevel=3)
     facts = {"engine": engine, "preset": options.preset, "steps": found.steps, "warnings": tuple(told), **notes}
     facts["remarks"] = (*notes.get("remarks", ()), *automatic_remarks(table), *feedback_remarks(rams, found.theta))
     if found.others:
         facts["other_solutions"] = [dict(zip(table.parameter_names, other.tolist(), strict=True)) for other in found.others]
-    return SEMFit(table, rams, samples, options, found.theta, vcov, measures, _defined(constraints, found.theta, vcov), facts)
+    return SEMFit(table, rams, samples, options, found.theta, vcov, measures, defined, facts)
 
 
 def with_responses(spec: Model, options: SEMOptions, levels: Mapping[str, int]) -> tuple[SEMOptions, tuple[str, ...]]:

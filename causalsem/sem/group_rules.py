@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from causalsem.errors import SettingError
+from causalsem.errors import SettingError, check_names
 from causalsem.sem.options import SEMOptions
 from causalsem.sem.partable import Names, Row
 
@@ -32,6 +32,7 @@ def _is_first(row: Row) -> bool:
 def equate_groups(rows: list[Row], names: Sequence[Names], options: SEMOptions, levels: Mapping[str, int]) -> None:
     """Give the rows of later groups the first group's label where `group_equal` says so, and free what that identifies."""
     partial = {text.replace(" ", "") for text in options.group_partial}
+    check_names(partial, {f"{r.lhs}{r.op}{r.rhs}".replace(" ", "") for r in rows}, what="parameter", where="group_partial")
     first = {(r.lhs, r.op, r.rhs, r.level): r for r in rows if _is_first(r)}
     for row in rows:
         role = names[row.group - 1]

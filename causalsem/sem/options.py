@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from numbers import Integral
 from typing import Any, Literal, get_args
 
 from causalsem.errors import SettingError, check_names, shown
@@ -121,8 +122,13 @@ class SEMOptions:
             for one in value if isinstance(value, tuple) else (value,):
                 if one is not None and one not in allowed:
                     raise SettingError(f"{name}={one!r} is not available; use one of {shown(str(a) for a in allowed)}", setting=name)
+        for name in ("max_steps", "seed"):
+            if not isinstance(getattr(self, name), Integral) or isinstance(getattr(self, name), bool):
+                raise SettingError(f"{name}={getattr(self, name)!r} is not a whole number; use one", setting=name)
+        if (self.group_equal or self.group_partial) and self.group is None:
+            raise SettingError("group_equal and group_partial compare groups; name the column of the groups: group=")
         self._check_combination()
-        if not 0.0 < self.level < 1.0:
+        if not isinstance(self.level, (int, float)) or not 0.0 < self.level < 1.0:
             raise SettingError(f"level={self.level!r} is not a confidence level; use a number between 0 and 1, such as 0.95")
         if self.max_steps < 1:
             raise SettingError(f"max_steps={self.max_steps!r} leaves no step to take; use 1 or more")

@@ -67,7 +67,7 @@ def predict(
     """Return E[outcomes | given] by the implied moments: all dependent observed variables given all causes by default."""
     ram = fit.rams[group - 1]
     ov = list(ram.names.ov)
-    given = list(ram.names.ov_x if given is None else given)
+    given = list(dict.fromkeys(ram.names.ov_x if given is None else given))
     check_names(given, ov, where="the model")
     outcomes = list([n for n in ov if n not in given] if outcomes is None else outcomes)
     check_names(outcomes, ov, where="the model")

@@ -67,6 +67,13 @@ def group_labels(data: Data, options: SEMOptions) -> tuple[str, ...]:
     return labels
 
 
+def latent_columns(data: Data, names: Sequence[Names]) -> list[str]:
+    """Return a note where a latent variable has the name of a column, which was perhaps meant."""
+    columns = data.names if isinstance(data, (Moments, BehaviourTable)) else [str(c) for c in getattr(data, "columns", ())]
+    both = sorted({n for role in names for n in role.lv} & set(columns))
+    return [f"latent variables {shown(both)} have the names of columns, which are not used; rename them, or write ~ for =~"] if both else []
+
+
 def _label(value: object) -> str:
     """Return a group's name: 1.0 from a float column reads "1"."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
@@ -172,7 +179,7 @@ def _group_sample(frame: pd.DataFrame, role: Names, label: str, options: SEMOpti
     kept = np.asarray(~np.isnan(rows[:, needed]).any(axis=1) & ~np.isnan(rows).all(axis=1))
     if not kept.all():
         _say_dropped(rows, kept, wanted, label)
-    clusters = frame[options.cluster].to_numpy()[kept] if options.cluster else None
+    clusters = _clusters(frame[options.cluster][kept], options.cluster, label) if options.cluster else None
     rows = rows[kept]
     if len(rows) < 2:
         raise NoRowsError(f"{len(rows)} complete rows{_of(label)} for {shown(wanted)}; hand in rows without missing values")
@@ -213,6 +220,16 @@ def _with_codes(frame: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
     """Return the frame with ordered pandas columns as numbers from 1."""
     kinds = {c: t for c, t in frame.dtypes.items() if str(c) in wanted and isinstance(t, pd.CategoricalDtype) and t.ordered}
     return frame.assign(**{str(c): frame[c].cat.codes.replace(-1, np.nan) + 1 for c in kinds}) if kinds else frame
+
+
+def _clusters(column: pd.Series, name: str, label: str) -> npt.NDArray[Any]:
+    """Return the cluster of every row; raises DataError where some have none, or all have the same."""
+    gone = int(column.isna().sum())
+    if gone:
+        raise DataError(f"the cluster column {name!r} has {gone} missing values{_of(label)}; fill or drop those rows", columns=[name])
+    if column.nunique() < 2:
+        raise DataError(f"the cluster column {name!r} has only one value{_of(label)}; leave out cluster=", columns=[name])
+    return np.asarray(column.to_numpy())
 
 
 def _with_products(frame: pd.DataFrame, columns: Sequence[str], wanted: Sequence[str]) -> pd.DataFrame:

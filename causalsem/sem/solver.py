@@ -41,12 +41,14 @@ def minimise(
     problem: Discrepancy, start: FloatArray, constraints: Constraints, *, max_steps: int = 500, begun: Begun | None = None
 ) -> Solution:
     """Return the minimum reached from `start`; inequalities are met by an active set. `begun` is the look at `start`, if one was taken."""
-    found = _descend(problem, start, constraints, (), max_steps, begun)
-    for _ in range(3 * constraints.sides):
-        active = constraints.next_active(found.theta, found.at.gradient, found.active)
-        if active is None:
-            break
-        found = _descend(problem, found.theta, constraints, active, max_steps)
+    # A step too far can overflow: its discrepancy is then infinite, and the step is halved.
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = _descend(problem, start, constraints, (), max_steps, begun)
+        for _ in range(3 * constraints.sides):
+            active = constraints.next_active(found.theta, found.at.gradient, found.active)
+            if active is None:
+                break
+            found = _descend(problem, found.theta, constraints, active, max_steps)
     return found
 
 
@@ -88,8 +90,9 @@ def _descend(
 
 def look(problem: Discrepancy, theta: FloatArray) -> Begun | None:
     """Return the discrepancy at θ with its gradient and information, or None where the model implies no proper covariance."""
-    point = problem.at(theta)
-    return None if point is None else (point, point.derivatives())
+    with np.errstate(over="ignore", invalid="ignore"):
+        point = problem.at(theta)
+        return None if point is None else (point, point.derivatives())
 
 
 def _last_step(problem: Discrepancy, theta: FloatArray, steps: int, active: tuple[int, ...]) -> Solution | None:

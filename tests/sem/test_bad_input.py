@@ -66,6 +66,33 @@ def doubled() -> pd.DataFrame:
     return pd.concat([frame, frame[["buy"]]], axis=1)
 
 
+def runaway() -> tuple[str, pd.DataFrame]:
+    """Return a feedback model that its data drive to infinity: the taste that moves both sides is left out of one."""
+    rng = np.random.default_rng(0)
+    ad, taste = rng.normal(2, 1, 100), rng.normal(-1, 1, 100)
+    browse = 1 + 0.5 * ad + 0.8 * taste + rng.normal(size=100)
+    cart = 0.6 * browse + rng.normal(size=100)
+    buy = 3 + 0.7 * cart + 0.9 * taste + rng.normal(size=100)
+    return "buy ~ cart + ad\ncart ~ buy + taste", pd.DataFrame({"ad": ad, "taste": taste, "cart": cart, "buy": buy})
+
+
+def groups(**options: Any) -> SEMFit:
+    return fit_sem(MODEL, good(), group="shop", group_equal=["regressions"], **options)
+
+
+def loop() -> SEMFit:
+    return fit_sem("cart ~ browse\nbuy ~ cart\nbrowse ~ buy", good())
+
+
+def nothing_in_common() -> SEMFit:
+    return fit_sem("f =~ a + b + c", Moments.from_covariance(np.eye(3), 100, ["a", "b", "c"]))
+
+
+def nearly_twins() -> SEMFit:
+    frame = good()
+    return fit_sem("buy ~ cart + twin", frame.assign(twin=frame["cart"] + 1e-4 * frame["exposure"]))
+
+
 Case = tuple[str, Callable[[], object], type[Exception], str]
 ERRORS: list[Case] = [
     ("misspelt variable", lambda: fit_sem("buy ~ brwse", good()), UnknownNameError, "did you mean 'browse'"),
@@ -185,6 +212,38 @@ ERRORS: list[Case] = [
         "rows",
     ),
     ("one resample", lambda: fit_sem(MODEL, good()).bootstrap(1), SettingError, "resamples"),
+    (
+        "bounds that contradict each other under one label",
+        lambda: fit_sem("buy ~ lower(2)*a*cart\nbrowse ~ upper(1)*a*exposure", good()),
+        SettingError,
+        "'a' contradict each other: at least 2, at most 1",
+    ),
+    ("bounds that contradict each other", lambda: fit_sem("buy ~ lower(2)*upper(1)*cart", good()), SettingError, "buy~cart"),
+    ("equalities that contradict each other", lambda: fit_sem("buy ~ a*cart\na == 1\na == 2", good()), SettingError, "contradict"),
+    ("an error variance of zero", lambda: fit_sem("buy ~ cart\nbuy ~~ 0*buy", good()), SettingError, "fixed at 0 or below"),
+    ("a negative error variance", lambda: fit_sem("buy ~ cart\nbuy ~~ -1*buy", good()), SettingError, "fixed at 0 or below"),
+    ("absurd starts", lambda: fit_sem("buy ~ start(1e300)*cart", good()), NotConvergedError, "start"),
+    ("a slope that runs away", lambda: fit_sem(*runaway()), NotConvergedError, "run away"),
+    ("half a row", lambda: Moments.from_covariance(np.eye(2), 50.5, ["a", "b"]), MomentsError, "whole number"),
+    ("complex numbers", lambda: fit_sem(MODEL, changed(cart=good()["cart"] + 1j)), DataError, "complex"),
+    ("dates", lambda: fit_sem(MODEL, changed(cart=pd.date_range("2024-01-01", periods=120))), DataError, "dates"),
+    ("numbers too large to square", lambda: fit_sem(MODEL, changed(cart=good()["cart"] * 1e160)), MomentsError, "finite"),
+    ("one cluster", lambda: fit_sem(MODEL, changed(town=1), cluster="town"), DataError, "only one value"),
+    ("rows without a cluster", lambda: fit_sem(MODEL, with_value(3, "shop", None), cluster="shop"), DataError, "missing"),
+    ("a misspelt path left free", lambda: groups(group_partial=["buy~crt"]), UnknownNameError, "did you mean 'buy~cart'"),
+    ("equal groups without groups", lambda: fit_sem(MODEL, good(), group_equal=["regressions"]), SettingError, "group="),
+    ("steps in words", lambda: fit_sem(MODEL, good(), max_steps="many"), SettingError, "whole number"),
+    ("a seed in words", lambda: fit_sem(MODEL, good(), seed="lucky"), SettingError, "whole number"),
+    (
+        "an ordered pair that is never mixed",
+        lambda: fit_sem("u ~ v", pd.DataFrame({"u": [0, 1] * 50, "v": [0, 1] * 50}), ordered=["u", "v"]),
+        CausalSEMError,
+        "separates",
+    ),
+    ("an indicator of itself", lambda: fit_sem("f =~ f + cart", good()), ModelSyntaxError, "both sides"),
+    ("an unmeasured factor", lambda: fit_sem("taste ~ cart\nbuy ~ taste", good()), UnknownNameError, "taste"),
+    ("two indicators alone", lambda: fit_sem("f =~ cart + buy", good()), NotIdentifiedError, "one more indicator"),
+    ("a bow", lambda: fit_sem("buy ~ cart\nbuy ~~ cart", good()), NotIdentifiedError, "instrument"),
 ]
 
 
@@ -216,6 +275,17 @@ WARNINGS: list[tuple[str, Callable[[], SEMFit], type[Warning], str]] = [
         "rescale",
     ),
     ("a Heywood case", heywood, AssumptionWarning, "Heywood"),
+    ("two solutions", loop, AssumptionWarning, "2 solutions fit equally well"),
+    ("a factor of nothing", nothing_in_common, AssumptionWarning, "hardly determine"),
+    ("near twins", nearly_twins, DataWarning, r"nearly collinear variables \['cart', 'twin'\]"),
+    ("a factor named like a column", lambda: fit_sem("buy =~ cart + browse + exposure", good()), DataWarning, "names of columns"),
+    ("a value that is not defined", lambda: fit_sem("buy ~ a*cart\nd := 1/0", good()), AssumptionWarning, "'d'"),
+    (
+        "scales from 1e4 to 1e-2",
+        lambda: fit_sem("buy ~ cart + browse", good().assign(cart=good()["cart"] * 1e4, browse=good()["browse"] * 1e-2)),
+        DataWarning,
+        "rescale",
+    ),
     (
         "means that were not handed in",
         lambda: fit_sem("a ~ b", Moments.from_covariance(np.eye(2), 50, ["a", "b"]), meanstructure=True),
