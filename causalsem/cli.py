@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import io
 import json
+import os
 import sys
 import time
 import warnings
@@ -135,6 +137,7 @@ def reads_log(command: Command) -> Command:
 
 def main() -> None:
     """Run the command line; bad input ends with a message on stderr and exit status 1."""
+    _speak_utf8()
     warnings.showwarning = lambda message, category, *_, **__: talk(f"{category.__name__}: {message}")
     warnings.simplefilter("ignore")
     warnings.simplefilter("default", CausalSEMWarning)
@@ -143,6 +146,15 @@ def main() -> None:
     except CausalSEMError as why:
         talk(f"error: {why}")
         sys.exit(1)
+
+
+def _speak_utf8() -> None:
+    """Read arguments and write results as UTF-8, also where the locale knows ASCII only."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")
+    # Bytes that the locale could not read came in as lone surrogates.
+    sys.argv[1:] = [os.fsencode(word).decode("utf-8", "replace") if not word.isprintable() else word for word in sys.argv[1:]]
 
 
 def talk(line: str) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 
+from causalsem._cards import mimebundle
 from causalsem.behaviour.columns import NUMBERS, Raw, check_numbers, extra_sql, id_sql, is_number_type, is_text_type, number_sql
 from causalsem.behaviour.stages import name_behaviours
 from causalsem.errors import DataError, NoRowsError, SettingError, shown
@@ -48,6 +49,8 @@ class Cleaning:
         }
         said = "; ".join(f"{count:,} {what}" for what, count in faults.items() if count) or "nothing to clean"
         return f"{self.rows_read:,} rows read: {said}; {self.rows_kept:,} kept (time read as {self.time_read_as})"
+
+    _repr_mimebundle_ = mimebundle
 
 
 @dataclass(frozen=True, slots=True)

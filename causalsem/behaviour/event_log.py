@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from causalsem._cards import mimebundle
 from causalsem._values import json_text, whole_file
 from causalsem.behaviour.cleaning import Cleaning, Rules, clean, moment_of
 from causalsem.behaviour.columns import RESERVED, find_columns, forget_sources
@@ -321,6 +322,8 @@ class EventLog:
         head = f"{self.n_events:,} events of {self.n_users:,} users and {self.n_items:,} items, {self.span[0]} … {self.span[1]} (UTC)"
         table = f"<table><tr><th>behaviour</th><th>stage</th><th>events</th></tr>{rows}</table>"
         return f"<div><b>EventLog</b> {escape(head)}{table}<p>{escape(traits)}<br>{escape(str(self.cleaning))}</p></div>"
+
+    _repr_mimebundle_ = mimebundle
 
 
 def within(frame: nw.LazyFrame[Any], start: datetime | None, end: datetime | None) -> nw.LazyFrame[Any]:

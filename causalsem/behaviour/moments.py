@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from causalsem._cards import mimebundle
 from causalsem._values import FloatArray, frozen, json_text, read_json, write_text
 from causalsem.behaviour.patterns import em_moments, patterns_of
 from causalsem.behaviour.table import BehaviourTable, as_table
@@ -155,6 +156,8 @@ class Moments:
 
     def __repr__(self) -> str:
         return f"Moments(n={self.n:,}, p={len(self.names)}: {', '.join(self.names)})"
+
+    _repr_mimebundle_ = mimebundle
 
 
 def _of_valid(names: tuple[str, ...], n: int, mean: FloatArray, covariance: FloatArray) -> Moments:

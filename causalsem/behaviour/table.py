@@ -12,6 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
+from causalsem._cards import mimebundle
 from causalsem._values import FloatArray, json_text, read_json, whole_file, write_text
 from causalsem.errors import DataError, NoRowsError, SettingError, check_names, shown
 
@@ -153,6 +154,8 @@ class BehaviourTable:
     def _repr_html_(self) -> str:
         # pandas escapes names and values here.
         return self.frame.head(8).to_html(notebook=True)
+
+    _repr_mimebundle_ = mimebundle
 
 
 def as_table(data: BehaviourTable | pd.DataFrame) -> BehaviourTable:

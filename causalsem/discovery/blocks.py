@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
+from causalsem._cards import mimebundle
 from causalsem._values import FloatArray
 from causalsem.behaviour import BehaviourTable, Moments, as_table
 from causalsem.behaviour.moments import incomplete_moments
@@ -67,6 +68,8 @@ class BlockMoments:
     def __repr__(self) -> str:
         blocks = sum(len(block) == 2 for block in self.columns)
         return f"BlockMoments(n={self.n:,}, p={len(self.names)}, {blocks} as blocks: {', '.join(self.names)})"
+
+    _repr_mimebundle_ = mimebundle
 
 
 def hurdle_moments(

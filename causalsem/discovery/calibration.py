@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from causalsem._cards import mimebundle
 from causalsem._progress import progress
 from causalsem._values import BoolArray, FloatArray, IntArray, frozen
 from causalsem.discovery.methods import METHODS, Method, own_search
@@ -61,6 +62,8 @@ class EdgeProbabilities:
 
     def __repr__(self) -> str:
         return f"EdgeProbabilities({len(self.nodes)} nodes)\n{self.table().head(12).to_string(index=False)}"
+
+    _repr_mimebundle_ = mimebundle
 
 
 def edge_probabilities(stability: EdgeStability, *, worlds: int = 30, times: int = 50, seed: int = 0) -> EdgeProbabilities:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kstest, norm
 
+from causalsem._cards import mimebundle
 from causalsem.behaviour import BehaviourTable, Moments, as_moments
 from causalsem.discovery.blocks import BlockMoments
 from causalsem.discovery.calibration import causal_order, member_of
@@ -32,6 +33,8 @@ class MarkovCheck:
     def __repr__(self) -> str:
         head = f"MarkovCheck({len(self.table)} independences, {self.rejected:.1%} rejected at {self.alpha:g}, uniform p={self.uniform:.3g})"
         return f"{head}\n{self.table.head(8).to_string(index=False)}"
+
+    _repr_mimebundle_ = mimebundle
 
 
 def markov_check(graph: CausalGraph, data: Moments | BlockMoments | BehaviourTable | pd.DataFrame, *, alpha: float = 0.05) -> MarkovCheck:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from causalsem._cards import mimebundle
 from causalsem._values import FloatArray, frozen, json_text, read_json, write_text
 from causalsem.discovery.found import Evidence, Rules
 from causalsem.discovery.orient import class_of, consensus_marks
@@ -189,6 +190,8 @@ class EdgeStability:
 
     def _repr_html_(self) -> str:
         return self.table().to_html(notebook=True)
+
+    _repr_mimebundle_ = mimebundle
 
 
 def _evidence(told: Mapping[str, Any], p: int) -> Evidence:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from causalsem._cards import mimebundle
 from causalsem._values import BoolArray, FloatArray, IntArray, frozen
 from causalsem.errors import DataError
 
@@ -85,6 +86,8 @@ class Overlap:
         outside = f"{100 * self.share_outside:.1f} % outside [0.01, 0.99]"
         return f"Overlap: propensities {self.lowest:.3g} … {self.highest:.3g}, {outside}; effective rows {sizes}"
 
+    _repr_mimebundle_ = mimebundle
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Balance:
@@ -108,6 +111,8 @@ class Balance:
 
     def _repr_html_(self) -> str:
         return self.frame.to_html()
+
+    _repr_mimebundle_ = mimebundle
 
 
 @dataclass(frozen=True, slots=True)

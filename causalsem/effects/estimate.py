@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
+from causalsem._cards import mimebundle
 from causalsem._values import FloatArray, IntArray, frozen, json_text, read_json, whole_file, write_text
 from causalsem.errors import DataError, FileError, SettingError
 from causalsem.identify import Query
@@ -172,6 +173,8 @@ class Estimate:
         rows += [("note", note) for note in self.notes]
         cells = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in rows)
         return f"<table><caption>{html.escape(self.label)}</caption>{cells}</table>"
+
+    _repr_mimebundle_ = mimebundle
 
 
 def standard_error(psi: FloatArray, clusters: IntArray | None = None) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
+from causalsem._cards import mimebundle
 from causalsem._values import FloatArray
 from causalsem.behaviour import BehaviourTable, as_table
 from causalsem.effects.estimate import Estimate
@@ -41,6 +42,8 @@ class EValue:
             f"ratio of {self.point:.3g} or more, beyond what is adjusted for, could explain the estimate away"
         )
 
+    _repr_mimebundle_ = mimebundle
+
 
 @dataclass(frozen=True, slots=True)
 class RobustnessValue:
@@ -62,6 +65,8 @@ class RobustnessValue:
             f"what is left of both treatment and outcome to bring the estimate to zero"
         )
 
+    _repr_mimebundle_ = mimebundle
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Refutation:
@@ -78,6 +83,8 @@ class Refutation:
         low, high = self.refuted.interval
         verdict = "passed" if self.passed else "FAILED"
         return f"{self.name} {verdict}: {self.refuted.value:.4g} (95 % {low:.4g} … {high:.4g}), expected {self.expected:.4g}; {self.words}"
+
+    _repr_mimebundle_ = mimebundle
 
 
 def e_value(estimate: Estimate, *, mean_untreated: float | None = None) -> EValue:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, get_args
 import numpy as np
 import numpy.typing as npt
 
+from causalsem._cards import mimebundle
 from causalsem.errors import CycleError, GraphError, check_names, shown
 from causalsem.graph.legal import check_legal
 from causalsem.graph.links import Links, closure, members
@@ -21,6 +22,7 @@ from causalsem.graph.order import causal_order, cycle_in, find_cycle, order_of
 __all__ = ["ARROW", "CIRCLE", "MARKS", "NONE", "TAIL", "CausalGraph", "Edge", "Kind", "Mark", "MarkArray", "causal_order", "find_cycle"]
 
 T = TypeVar("T")
+MOST_DRAWN = 80  # nodes a card draws; beyond, a picture is no help
 
 
 @dataclass(frozen=True, slots=True, eq=False, init=False)
@@ -290,10 +292,16 @@ class CausalGraph:
     def __repr__(self) -> str:
         return f"CausalGraph({self.kind}, {len(self.nodes)} nodes: {self})"
 
-    def _repr_svg_(self) -> str:
+    def _repr_html_(self) -> str:
+        import html
         import importlib
 
-        return str(importlib.import_module("causalsem.report").graph_svg(self))
+        if len(self.nodes) > MOST_DRAWN:
+            return f"<p>{html.escape(self.kind)} of {len(self.nodes):,} nodes and {sum(1 for _ in self.edges):,} edges</p>"
+        return f"<div>{importlib.import_module('causalsem.report').graph_svg(self)}</div>"
+
+    def _repr_png_(self) -> bytes | None:
+        return None if len(self.nodes) > MOST_DRAWN else self.plot()._repr_png_()
 
     def __eq__(self, other: object) -> bool:
         """Tell whether both have the same kind, nodes, latents and edges, whatever the node order or provenance."""
@@ -309,6 +317,8 @@ class CausalGraph:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return CausalGraph.from_links, (self.nodes, self.links, self.kind, self.latent, dict(self.provenance))
+
+    _repr_mimebundle_ = mimebundle
 
 
 def inferred_kind(links: Links) -> Kind:

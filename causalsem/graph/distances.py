@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from causalsem._cards import mimebundle
 from causalsem.errors import GraphError, shown
 from causalsem.graph.causal_graph import CausalGraph
 from causalsem.graph.links import both, closure, flagged, flipped, members
@@ -34,6 +35,8 @@ class Agreement:
     def arrow_f1(self) -> float:
         """The harmonic mean of precision and recall of arrowheads."""
         return _harmonic(self.arrow_precision, self.arrow_recall)
+
+    _repr_mimebundle_ = mimebundle
 
 
 def agreement(guess: CausalGraph, truth: CausalGraph) -> Agreement:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from causalsem._cards import mimebundle
 from causalsem._values import BoolArray, read_text, write_text
 from causalsem.errors import FileError, KnowledgeError, check_names
 from causalsem.graph.order import find_cycle
@@ -113,6 +114,8 @@ class Knowledge:
             raise FileError(f"{os.fspath(path)} is not TOML: {why}", path=Path(path)) from why
         check_names(told, ("tiers", "required", "forbidden", "forbidden_within_tiers"), what="key", where=os.fspath(path))
         return cls(**told)
+
+    _repr_mimebundle_ = mimebundle
 
 
 def _check_consistent(knowledge: Knowledge) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from causalsem._cards import mimebundle
 from causalsem.errors import GraphError, SettingError, check_names
 from causalsem.graph import CausalGraph
 from causalsem.graph.members import pdag_links, pdag_of
@@ -54,6 +55,8 @@ class ClassEffects:
         if len(self.values) == 1:
             return f"{self.query}: one possible effect, {self.lower:.4g} ({self.method} IDA)"
         return f"{self.query}: {len(self.values)} possible effects, from {self.lower:.4g} to {self.upper:.4g} ({self.method} IDA)"
+
+    _repr_mimebundle_ = mimebundle
 
 
 def class_effects(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from causalsem._cards import mimebundle
 from causalsem.errors import GraphError
 from causalsem.graph import CausalGraph
 from causalsem.graph.links import Links, both, closure, either, flagged, flipped, members
@@ -29,6 +30,8 @@ class FrontDoor:
 
     def __str__(self) -> str:
         return f"{self.query} by way of {{{', '.join(self.variables)}}}  (front-door)"
+
+    _repr_mimebundle_ = mimebundle
 
 
 def front_door(graph: CausalGraph, query: Query | tuple[str, str], *, allowed: Iterable[str] | None = None) -> FrontDoor | None:

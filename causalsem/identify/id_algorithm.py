@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import cast
 
+from causalsem._cards import mimebundle
 from causalsem.errors import GraphError, NotIdentifiedError, shown
 from causalsem.graph import CausalGraph
 from causalsem.graph.links import closure, members
@@ -46,6 +47,8 @@ class Estimand:
 
     def __str__(self) -> str:
         return f"P({', '.join(self.query.outcomes)} | do({', '.join(self.query.treatments)})) = {self.text}"
+
+    _repr_mimebundle_ = mimebundle
 
 
 def id_expression(graph: CausalGraph, query: Query | tuple[str, str]) -> Estimand:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from causalsem._cards import mimebundle
 from causalsem.errors import DataError, check_names
 from causalsem.graph import CausalGraph
 from causalsem.graph.links import members
@@ -36,6 +37,8 @@ class Independence:
         given = f" | {', '.join(self.given)}" if self.given else ""
         asked = "" if self.p_value is None else f"  (p = {self.p_value:.3g})"
         return f"{self.x} ⫫ {self.y}{given}{asked}"
+
+    _repr_mimebundle_ = mimebundle
 
 
 def implied_independences(

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from causalsem._cards import mimebundle
 from causalsem.errors import GraphError, check_names
 from causalsem.graph import CausalGraph
 from causalsem.graph.links import both, closure, flagged, flipped
@@ -36,6 +37,8 @@ class Instrument:
     def __str__(self) -> str:
         given = f" | {{{', '.join(self.given)}}}" if self.given else ""
         return f"{self.query} by the instrument {self.instrument}{given}"
+
+    _repr_mimebundle_ = mimebundle
 
 
 def instruments(

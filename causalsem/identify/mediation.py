@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from causalsem._cards import mimebundle
 from causalsem.errors import GraphError, InputError, NotIdentifiedError, SettingError, check_names, shown
 from causalsem.graph import CausalGraph
 from causalsem.identify.adjustment import adjustment_sets, is_valid_adjustment
@@ -35,6 +36,8 @@ class Mediation:
     def __str__(self) -> str:
         through = ", ".join(self.mediators)
         return f"{self.query} through {{{through}}} | {{{', '.join(self.covariates)}}}  (natural direct and indirect effect)"
+
+    _repr_mimebundle_ = mimebundle
 
 
 def mediation(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from causalsem._cards import mimebundle
 from causalsem.errors import InputError, SettingError, check_names, shown
 from causalsem.graph import CausalGraph
 
@@ -46,6 +47,8 @@ class Query:
 
     def __str__(self) -> str:
         return f"{_told(self.treatments)} ⇒ {_told(self.outcomes)}"
+
+    _repr_mimebundle_ = mimebundle
 
 
 def as_query(query: Query | tuple[str | Iterable[str], str | Iterable[str]]) -> Query:

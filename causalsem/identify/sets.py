@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import overload
 
+from causalsem._cards import mimebundle
 from causalsem.errors import ForbiddenVariableError
 from causalsem.graph import CausalGraph
 from causalsem.graph.formats import graph_sha256
@@ -117,6 +118,8 @@ class AdjustmentSet:
             f"<small>assumes {html.escape(assumed)}</small></div>"
         )
 
+    _repr_mimebundle_ = mimebundle
+
 
 class AdjustmentSets(Sequence[AdjustmentSet]):
     """The adjustment sets of one kind, found as they are asked for, at most `limit` of them.
@@ -208,6 +211,8 @@ class NullEffect:
     def __str__(self) -> str:
         return f"{self.query} = 0  ({self.reason})"
 
+    _repr_mimebundle_ = mimebundle
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -223,3 +228,5 @@ class Verdict:
 
     def __str__(self) -> str:
         return "valid" if self.valid else f"not valid ({self.condition}): {self.reason}"
+
+    _repr_mimebundle_ = mimebundle

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from causalsem._cards import mimebundle
 from causalsem.errors import GraphError, NotIdentifiedError, check_names
 from causalsem.graph import CausalGraph, Mark
 from causalsem.graph.links import flagged, members
@@ -40,6 +41,8 @@ class Transport:
     def __str__(self) -> str:
         how = f"after re-weighting by {{{', '.join(self.reweight)}}}" if self.reweight else "as it is"
         return f"{self.query} carries over {how} (differing: {', '.join(self.differs) or 'nothing'})"
+
+    _repr_mimebundle_ = mimebundle
 
 
 def transport(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from causalsem._cards import mimebundle
 from causalsem.errors import DataError, GraphError, SettingError, check_names
 from causalsem.graph import CausalGraph
 from causalsem.graph.causal_graph import inferred_kind
@@ -94,6 +95,8 @@ class SetProbabilities:
         lines = [f"  {share:.2f}  {{{', '.join(one)}}}" for one, share in zip(self.sets[:8], self.probabilities, strict=False)]
         head = f"{self.query}: some set is valid in {self.identifiable:.0%} of {self.times} graphs, no effect in {self.no_effect:.0%}"
         return "\n".join([head, *lines])
+
+    _repr_mimebundle_ = mimebundle
 
 
 def set_probabilities(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from causalsem._cards import mimebundle
 from causalsem._values import FloatArray, IntArray, frozen, json_text, read_json, write_text
 from causalsem.behaviour import BehaviourTable
 from causalsem.errors import AssumptionWarning, DataError
@@ -237,6 +238,8 @@ class OutcomeModel:
             f"{len(e.user.ids):,} users × {len(e.item.ids):,} items, {self.members} members, mean lift {lift}, "
             f"effective n {self.effective_n[0]:,.0f} / {self.effective_n[1]:,.0f}, {self.clipped:.1%} clipped)"
         )
+
+    _repr_mimebundle_ = mimebundle
 
 
 def warn_of_strangers(encoded: Encoded, encoder: Encoder) -> None:

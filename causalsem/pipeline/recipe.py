@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from causalsem._cards import mimebundle
 from causalsem._values import write_text
 from causalsem.discovery import GES
 from causalsem.effects import AIPW
@@ -105,6 +106,8 @@ class Recipe:
 
         require_types(cls, told, where)
         return cls(**{name: _method(name, value, where) if name in METHOD_HOME else value for name, value in told.items()})
+
+    _repr_mimebundle_ = mimebundle
 
 
 def _plain(value: Any) -> Any:

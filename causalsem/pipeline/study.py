@@ -12,6 +12,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
+from causalsem._cards import mimebundle
 from causalsem.behaviour import BehaviourTable, EventLog, Moments
 from causalsem.discovery import EdgeStability
 from causalsem.effects import Balance, Estimate, EValue, Overlap, Refutation, RobustnessValue
@@ -136,4 +137,9 @@ class Study:
         return f"Study: {self.adjustment}: naive {self.naive.value:.4g}, debiased {self.estimate.value:.4g}"
 
     def _repr_html_(self) -> str:
-        return f"<p>{escape(repr(self))}</p>{self.answer.to_html(float_format='{:.4g}'.format)}"
+        from causalsem.report import explore
+
+        graph = explore(self.graph, tiers=self.knowledge.tiers or None, fit=self.fit, stability=self.stability, adjustment=self.adjustment)
+        return f"<p>{escape(repr(self))}</p>{self.answer.to_html(float_format='{:.4g}'.format)}{graph._repr_html_()}"
+
+    _repr_mimebundle_ = mimebundle

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from causalsem._cards import mimebundle
 from causalsem.errors import SettingError
 from causalsem.graph import Knowledge
 from causalsem.identify import Query
@@ -109,3 +110,5 @@ class StudyFile:
         if self.query is None:
             raise SettingError('the study file has no [query]; write treatment = "…" and outcome = "…" under it')
         return run(self.read(), self.query, knowledge=self.knowledge, recipe=self.recipe)
+
+    _repr_mimebundle_ = mimebundle

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
+from pydantic_core import SchemaError
 
 from causalsem._values import read_text
 from causalsem.errors import FileError, SettingError, nearest_name, shown
@@ -58,7 +60,11 @@ def require_types(kind: type, told: Mapping[str, Any], where: str) -> None:
         return
     for name, value in told.items():
         try:
-            TypeAdapter(hints[name], config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value)
+            validator = TypeAdapter(hints[name], config=ConfigDict(arbitrary_types_allowed=True))
+        except (PydanticUserError, SchemaError):  # a protocol, or another type that only its own class can judge
+            continue
+        try:
+            validator.validate_python(value)
         except ValidationError as why:
             raise wrong(why, f"{where}, {name}", []) from None
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from causalsem._cards import mimebundle
 from causalsem._values import FloatArray, IntArray, frozen, json_text, read_json, whole_file, write_text
 from causalsem.errors import DataError, FileError, NoRowsError, SettingError, UnknownNameError, shown
 
@@ -243,6 +244,8 @@ class LoggedFeedback:
         rates = ", ".join(f"{name} {rate:.3g}" for name, rate in self.outcomes.mean().items())
         size = f"{len(self):,} rounds, {len(self.actions):,} actions, context {shown(self.context_names)}"
         return f"LoggedFeedback({size}, {source} propensities; {rates})"
+
+    _repr_mimebundle_ = mimebundle
 
 
 def _codes(values: Any, name: str) -> IntArray:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
+from causalsem._cards import mimebundle
 from causalsem._values import FloatArray, IntArray, frozen, json_text, read_json, whole_file, write_text
 from causalsem.errors import DataError, FileError, SettingError, shown
 from causalsem.policy.context import ContextBasis
@@ -116,6 +117,8 @@ class Policy:
         worth = "" if self.reward is None else f", learnt for {self.reward}"
         notes = "".join(f"; {note}" for note in self.notes)
         return f"Policy(softmax over {len(self.actions):,} actions given {shown(self.context_names)}{worth}{notes})"
+
+    _repr_mimebundle_ = mimebundle
 
 
 def sketch_of(feedback: LoggedFeedback) -> npt.NDArray[np.uint64]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from causalsem._cards import mimebundle
 from causalsem._values import FloatArray
 from causalsem.errors import SettingError, check_names
 
@@ -51,3 +52,5 @@ class Reward:
 
     def __repr__(self) -> str:
         return f"Reward({' + '.join(f'{weight:g} {name}' for name, weight in self.weights.items())})"
+
+    _repr_mimebundle_ = mimebundle

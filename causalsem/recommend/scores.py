@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from causalsem._cards import mimebundle
 from causalsem._progress import progress
 from causalsem._values import FloatArray, IntArray, whole_file
 from causalsem.behaviour import BehaviourTable
@@ -101,6 +102,8 @@ class Scores:
 
     def _repr_html_(self) -> str:
         return self.frame.head(10).to_html(notebook=True)
+
+    _repr_mimebundle_ = mimebundle
 
 
 def score(model: OutcomeModel, pairs: BehaviourTable | None = None, *, top: int | None = None, seed: int = 0) -> Scores:

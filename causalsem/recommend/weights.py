@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from causalsem._cards import mimebundle
 from causalsem._values import FloatArray, whole_file
 from causalsem.behaviour import BehaviourTable
 from causalsem.errors import AssumptionWarning, DataError, FileError, SettingError, check_names
@@ -87,6 +88,8 @@ class PairWeights:
 
     def _repr_html_(self) -> str:
         return self.frame.head(10).to_html(notebook=True)
+
+    _repr_mimebundle_ = mimebundle
 
 
 def pair_weights(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import ndtr
 
+from causalsem._cards import mimebundle
 from causalsem._values import FloatArray, frozen
 from causalsem.errors import DataError, SettingError, check_names, shown
 from causalsem.sem.matrices import implied
@@ -52,6 +53,8 @@ class Gaussian:
     def __repr__(self) -> str:
         parts = ", ".join(f"{n}: {m:.4g} ± {s:.3g}" for n, m, s in zip(self.names, self.mean, self.sd, strict=True))
         return f"Gaussian({parts})"
+
+    _repr_mimebundle_ = mimebundle
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,6 +168,8 @@ class BayesianNetwork:
             noise = rng.standard_normal((len(mine), draws, len(E))) @ _root(self.errors - K @ rows @ self.errors, _scale(self.errors)).T
             out[mine] = centre[:, None, :] + noise
         return out.reshape(-1, len(E))
+
+    _repr_mimebundle_ = mimebundle
 
 
 def bayesian_network(fit: SEMFit, group: int = 1) -> BayesianNetwork:

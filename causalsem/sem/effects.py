@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
+from causalsem._cards import mimebundle
 from causalsem._values import BoolArray, FloatArray
 from causalsem.errors import SettingError, check_names
 from causalsem.sem.matrices import RAM, gather, implied
@@ -88,6 +89,8 @@ class Effects:
     def _repr_html_(self) -> str:
         # pandas escapes the names of variables.
         return str(self.table.to_html(index=False)) + str(self.paths.to_html(index=False))
+
+    _repr_mimebundle_ = mimebundle
 
 
 def effects_between(ram: RAM, theta: FloatArray, vcov: FloatArray, cause: str, effect: str, level: float) -> Effects:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from causalsem._cards import mimebundle
 from causalsem._values import BoolArray
 from causalsem.errors import SettingError, shown
 from causalsem.graph import CausalGraph
@@ -112,6 +113,8 @@ class Identification:
 
         # pandas escapes the names of variables.
         return f"<p>{html.escape(self.words)}</p>{self.table.to_html(index=False)}"
+
+    _repr_mimebundle_ = mimebundle
 
 
 def check_identification(model: CausalGraph | str, *, preset: Preset | None = None, **options: Any) -> Identification:

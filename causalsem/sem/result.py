@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from causalsem._cards import mimebundle
 from causalsem._values import FloatArray, frozen
 from causalsem.errors import SettingError
 from causalsem.graph import CausalGraph
@@ -259,6 +260,8 @@ class SEMFit:
     def _check_group(self, group: int) -> None:
         if not 1 <= group <= len(self.rams):
             raise SettingError(f"group {group!r} of {len(self.rams)}; use a number from 1 to {len(self.rams)}")
+
+    _repr_mimebundle_ = mimebundle
 
 
 def _square(names: tuple[str, ...], matrix: FloatArray) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc, ndtri
 
+from causalsem._cards import mimebundle
 from causalsem._values import FloatArray
 from causalsem.errors import SettingError, shown
 from causalsem.graph import CausalGraph
@@ -92,6 +93,8 @@ class GroupComparison:
     def _repr_html_(self) -> str:
         # pandas escapes the names of groups and variables.
         return str(self.ladder.to_html()) + str(self.table.to_html(index=False))
+
+    _repr_mimebundle_ = mimebundle
 
 
 def compare_groups(

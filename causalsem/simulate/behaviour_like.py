@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
+from causalsem._cards import mimebundle
 from causalsem._values import FloatArray, frozen
 from causalsem.errors import GraphError, SettingError, check_names, shown
 from causalsem.graph import CausalGraph
@@ -52,6 +53,8 @@ class BehaviourWorld:
         object.__setattr__(self, "families", MappingProxyType(dict(self.families)))
         object.__setattr__(self, "weights", frozen(self.weights))
         object.__setattr__(self, "frame", self.frame.copy())
+
+    _repr_mimebundle_ = mimebundle
 
 
 def behaviour_world(

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
+from causalsem._cards import mimebundle
 from causalsem._values import FloatArray, frozen
 from causalsem.behaviour import Moments
 from causalsem.errors import GraphError, SettingError, shown
@@ -64,6 +65,8 @@ class LinearWorld:
         """Return the population moments of the observed nodes, as if from `n` rows (those of `frame`, if None)."""
         index = [self.graph.index(name) for name in self.graph.observed]
         return Moments.from_covariance(self.covariance[np.ix_(index, index)], n or len(self.frame), self.graph.observed)
+
+    _repr_mimebundle_ = mimebundle
 
 
 def linear_sem(

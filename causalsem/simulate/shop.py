@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from causalsem._cards import mimebundle
 from causalsem._values import BoolArray, FloatArray, IntArray
 from causalsem.errors import SettingError
 from causalsem.simulate.shop_equations import ITEM_TRAITS, USER_TRAITS, ShopEquations, exposure_chances, sigmoid
@@ -53,6 +54,8 @@ class ShopWorld:
 
     def __repr__(self) -> str:
         return f"ShopWorld({len(self.log_frame):,} events, {self.truth!r})"
+
+    _repr_mimebundle_ = mimebundle
 
 
 def simulate_shop(

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from causalsem._cards import mimebundle
 from causalsem._values import BoolArray, FloatArray, frozen, json_text, read_json, write_text
 from causalsem.errors import DataError, check_names
 from causalsem.graph import CausalGraph
@@ -169,6 +170,8 @@ class ShopTruth:
     def __repr__(self) -> str:
         users, items = self.propensity.shape
         return f"ShopTruth({users:,} users × {items:,} items, purchase lift {self.lift():.5f}, adjust for {{{', '.join(self.adjustment)}}})"
+
+    _repr_mimebundle_ = mimebundle
 
 
 def _behaviour_chances(browse: FloatArray, chance: Mapping[str, FloatArray]) -> Mapping[str, FloatArray]:

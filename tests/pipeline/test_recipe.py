@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import MISSING
+
 import pytest
 
 import causalsem as cs
@@ -61,3 +63,19 @@ def test_a_method_of_another_stage_is_refused(tmp_path) -> None:
 def test_numbers_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(SettingError, match=next(iter(wrong))):
         cs.Recipe(**wrong)
+
+
+def has_defaults(kind: object) -> bool:
+    """Tell whether a public name is a class of settings that all have defaults."""
+    fields = getattr(kind, "__dataclass_fields__", None)
+    if not isinstance(kind, type) or fields is None or not kind.__dataclass_params__.eq:
+        return False
+    return all(f.default is not MISSING or f.default_factory is not MISSING for f in fields.values())
+
+
+def test_every_method_survives_a_recipes_file(tmp_path) -> None:
+    """Types that pydantic cannot judge, such as protocols, are left to the method itself."""
+    for choice, module in (("discovery", cs.discovery), ("effect", cs.effects), ("network", cs.networks), ("loss", cs.outcome)):
+        for kind in filter(has_defaults, (getattr(module, name) for name in module.__all__)):
+            recipe = cs.Recipe(**{choice: kind()})
+            assert cs.Recipe.load(recipe.save(tmp_path / "recipe.toml")) == recipe, kind

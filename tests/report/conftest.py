@@ -127,14 +127,3 @@ def large_findings(make_findings: Callable[..., Findings]) -> Findings:
     parts |= {"graph": graph, "query": query, "tiers": None, "knowledge": None, "fit": fit_sem(graph, Moments.from_rows(rows, names))}
     parts |= {"stability": make_stability(graph, dict.fromkeys(edges, 0.8)), "adjustment": identify(graph, query)}
     return Findings(**parts)
-
-
-@pytest.fixture(scope="session")
-def nasty_names() -> tuple[str, ...]:
-    """Return names that break careless code: scripts, markup, quotes, operators, control characters, keywords."""
-    return (
-        "浏览", "购买", "a b", "a:b", "a -> b", "x~y", 'say "hi"', "it's", "<img src=x onerror=alert(1)>",
-        "</script><script>alert(1)</script>", "<b>bold</b>", "&amp;", "{{ 7*7 }}", "{% raw %}", "{name}", "$x_1$", "$\\frac{",
-        "%s %d", "lambda", "class", "_private", "🛒", "x\u202egnp.exe",
-        "a\x00b\x1b[31m", "line\nbreak\ttab", " ", "é̂ñ", "a" * 120, "c\\d", "[0]", "#hash;", "0",
-    )  # fmt: skip

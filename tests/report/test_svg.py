@@ -93,7 +93,8 @@ def test_the_same_graph_gives_the_same_bytes(make_findings):
 
 
 def test_jupyter_shows_a_graph_as_svg():
-    assert parsed(CausalGraph.parse("浏览 -> 购买")._repr_svg_()).tag == f"{SVG}svg"
+    card = CausalGraph.parse("浏览 -> 购买")._repr_html_()
+    assert parsed(card.removeprefix("<div>").removesuffix("</div>")).tag == f"{SVG}svg"
 
 
 def test_long_names_take_two_lines_that_fit():
