@@ -70,7 +70,13 @@ def has_defaults(kind: object) -> bool:
     fields = getattr(kind, "__dataclass_fields__", None)
     if not isinstance(kind, type) or fields is None or not kind.__dataclass_params__.eq:
         return False
-    return all(f.default is not MISSING or f.default_factory is not MISSING for f in fields.values())
+    if any(f.default is MISSING and f.default_factory is MISSING for f in fields.values()):
+        return False
+    try:
+        kind()
+    except SettingError:  # a setting whose default only says that it must be given
+        return False
+    return True
 
 
 def test_every_method_survives_a_recipes_file(tmp_path) -> None:
