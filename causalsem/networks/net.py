@@ -27,13 +27,23 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """A batch: `user`, `item` (M, n) rows of the trait tables (rows, d), `pair` (M, n, p) or None without a pair block."""
+    """A batch: `user`, `item` (M, n) rows of the trait tables (rows, d), `pair` (M, n, p) or None without a pair block.
+
+    `part` says which rows of a larger batch these are, (first, past the last, of how many), when processes share it:
+    what is random is then drawn for the whole and cut, so that it does not depend on how many share.
+    """
 
     user: torch.Tensor
     item: torch.Tensor
     pair: torch.Tensor | None
     user_traits: torch.Tensor
     item_traits: torch.Tensor
+    part: tuple[int, int, int] | None = None
+
+    def uniform(self, shape: torch.Size, rng: torch.Generator) -> torch.Tensor:
+        """Return uniform numbers of a shape (M, n, …)."""
+        start, stop, whole = self.part or (0, shape[1], shape[1])
+        return torch.rand((shape[0], whole, *shape[2:]), generator=rng, device=self.user.device)[:, start:stop]
 
 
 class Net(nn.Module, ABC):

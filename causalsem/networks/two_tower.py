@@ -39,8 +39,8 @@ class TwoTowerNet(Net):
 
     def forward(self, inputs: Inputs, rng: torch.Generator | None = None) -> Heads:
         """Return the heads of a batch; with `rng` in training mode, forgets ids and units at the settings' rates."""
-        u, a_u, deep_u = self.user(inputs.user, inputs.user_traits, self._forgotten(inputs.user, rng))
-        i, a_i, deep_i = self.item(inputs.item, inputs.item_traits, self._forgotten(inputs.item, rng))
+        u, a_u, deep_u = self.user(inputs.user, inputs.user_traits, self._forgotten(inputs.user, inputs, rng))
+        i, a_i, deep_i = self.item(inputs.item, inputs.item_traits, self._forgotten(inputs.item, inputs, rng))
         outputs, parts = a_u + a_i, [u * i]  # (M, n, out), (M, n, dim)
         deep = [part for part in (deep_u, deep_i) if part is not None]
         if self.pair is not None and inputs.pair is not None:
@@ -48,13 +48,13 @@ class TwoTowerNet(Net):
             outputs = outputs + linear
             deep.append(first)
         if self.settings.hidden and deep:
-            parts.append(self._deep(sum(deep[1:], start=deep[0]), rng))
+            parts.append(self._deep(sum(deep[1:], start=deep[0]), inputs, rng))
         return Heads.split(self.heads(torch.cat(parts, dim=-1)) + outputs, self.shape.arms)
 
-    def _deep(self, h: torch.Tensor, rng: torch.Generator | None) -> torch.Tensor:
-        h = self._drop(silu(h), rng)  # (M, n, first)
+    def _deep(self, h: torch.Tensor, inputs: Inputs, rng: torch.Generator | None) -> torch.Tensor:
+        h = self._drop(silu(h), inputs, rng)  # (M, n, first)
         for layer in self.joint:
-            h = self._drop(silu(layer(h)), rng)
+            h = self._drop(silu(layer(h)), inputs, rng)
         return h
 
     @property
@@ -68,14 +68,14 @@ class TwoTowerNet(Net):
         shared = sum((p**2).sum() for name, p in self.named_parameters() if name.endswith("weight"))
         return (ids / self.settings.id_prior**2 + shared / (self.settings.weight_prior**2 * least)) / 2
 
-    def _forgotten(self, index: torch.Tensor, rng: torch.Generator | None) -> torch.Tensor | None:
+    def _forgotten(self, index: torch.Tensor, inputs: Inputs, rng: torch.Generator | None) -> torch.Tensor | None:
         p = self.settings.id_dropout
         if rng is None or not self.training or p == 0:
             return None
-        return torch.rand(index.shape, generator=rng, device=index.device) < p
+        return inputs.uniform(index.shape, rng) < p
 
-    def _drop(self, h: torch.Tensor, rng: torch.Generator | None) -> torch.Tensor:
+    def _drop(self, h: torch.Tensor, inputs: Inputs, rng: torch.Generator | None) -> torch.Tensor:
         p = self.settings.dropout
         if rng is None or not self.training or p == 0:
             return h
-        return h * (torch.rand(h.shape, generator=rng, device=h.device) >= p) / (1 - p)
+        return h * (inputs.uniform(h.shape, rng) >= p) / (1 - p)

@@ -70,6 +70,8 @@ def fit_outcome(
     for small data, of a 32nd of them); training stops earlier when the unseen folds have not improved for `patience` epochs
     (None: a quarter of them, at least 2), and the best epoch is kept.
 
+    Processes of an initialised `torch.distributed` group (torchrun) share every batch, with the numbers of one process.
+
     `checkpoint` names a file written after every epoch; a killed fit called again goes on from there with the same
     numbers. Raises ForbiddenVariableError, DataError, OverlapError (one class of T only) and TrainingError (NaN).
     """

@@ -84,12 +84,19 @@ def target(problem: Problem, predictor: FloatArray, weights: FloatArray) -> Scal
 
 
 def _fluctuation(x: FloatArray, y: FloatArray, w: FloatArray) -> float:
-    """Solve Σ w expit(x + s) = Σ w y for s by bisection on a bracket that always holds it: all (n,)."""
+    """Solve Σ w expit(x + s) = Σ w y for s by Newton's method, held within a bracket that always holds it: all (n,)."""
     # Half a pair of average weight keeps the shift finite in an arm where all (or none) bought.
     half = w.mean() / 2
     goal = float(np.clip(w @ y, half, w.sum() - half))
-    low, high = -40.0 - x.max(), 40.0 - x.min()
+    low, high, shift = -40.0 - x.max(), 40.0 - x.min(), 0.0
     while high - low > 1e-10:
-        middle = (low + high) / 2
-        low, high = (middle, high) if w @ expit(x + middle) < goal else (low, middle)
-    return (low + high) / 2
+        p = expit(x + shift)
+        short = goal - float(w @ p)
+        low, high = (shift, high) if short > 0 else (low, shift)
+        slope = float(w @ (p * (1 - p)))
+        step = short / slope if slope > 0 else np.inf
+        if abs(step) < 1e-10:
+            break
+        inside = low < shift + step < high
+        shift = shift + step if inside else (low + high) / 2
+    return shift

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from causalsem._values import FloatArray, IntArray
@@ -12,9 +14,12 @@ from causalsem.outcome.train import TrainingData
 
 
 def device_of(name: str) -> torch.device:
-    """Return the device: "auto" is CUDA where there is one, else the CPU; raises SettingError for one that is absent."""
+    """Return the device: "auto" is CUDA where there is one (torchrun's own for this process), else the CPU.
+
+    Raises SettingError for a device that is absent.
+    """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise SettingError(f"device {name!r} was asked for but torch sees no CUDA device; use device='auto' or 'cpu'")
     try:

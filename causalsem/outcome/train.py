@@ -14,6 +14,7 @@ from causalsem.errors import TrainingError
 from causalsem.networks.heads import Heads
 from causalsem.networks.net import Inputs, Net
 from causalsem.outcome.checkpoint import Checkpoint
+from causalsem.outcome.distributed import Team
 
 # (heads of a batch, its rows (M, B)) → the objective of each member (M,).
 Objective = Callable[[Heads, torch.Tensor], torch.Tensor]
@@ -34,10 +35,12 @@ class TrainingData:
     train: torch.Tensor
     held: torch.Tensor
 
-    def inputs(self, rows: torch.Tensor) -> Inputs:
-        """Return the inputs of `rows` (M, B)."""
-        pair = None if self.pair is None else self.pair[rows]
-        return Inputs(self.user[rows], self.item[rows], pair, self.user_traits, self.item_traits)
+    def inputs(self, rows: torch.Tensor, part: tuple[int, int] | None = None) -> Inputs:
+        """Return the inputs of `rows` (M, B), or of a part of them."""
+        start, stop = part or (0, rows.shape[1])
+        own = rows[:, start:stop]
+        pair = None if self.pair is None else self.pair[own]
+        return Inputs(self.user[own], self.item[own], pair, self.user_traits, self.item_traits, (start, stop, rows.shape[1]))
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,11 @@ def train(
 ) -> list[tuple[float, float]]:
     """Train `net` in place and return the (training objective, held-out judgement) of every epoch; the best judged is kept.
 
+    Processes of one group share every batch (see `Team`).
     Raises TrainingError when the objective is not finite; the checkpoint then holds the last good epoch.
     """
     optimiser = torch.optim.Adam(net.parameters(), lr=plan.learning_rate, fused=True)
+    team = Team.now()
     state, best = Progress(), copy.deepcopy(net.state_dict())
     information = torch.tensor(plan.information, device=data.train.device)
     checkpoint.restore(net, optimiser, rng, best, state)
@@ -90,8 +95,10 @@ def train(
             set_rate(optimiser, plan, (epoch + step / len(batches)) / plan.epochs)
             optimiser.zero_grad(set_to_none=True)
             with torch.autocast(rows.device.type, torch.bfloat16, enabled=plan.bfloat16):
-                loss = objective(net(data.inputs(rows), rng), rows).sum()
-            torch.autograd.backward([loss + net.penalty(information)])
+                heads = net(data.inputs(rows, team.part(rows.shape[1])), rng)
+                loss = objective(team.whole(heads, rows.shape[1]), rows).sum()
+            torch.autograd.backward([loss + net.penalty(information) / team.size])
+            team.sum_gradients(net)
             optimiser.step()
             total += loss.detach()
         seen, held = float(total) / len(batches) / net.shape.members, held_out(net, data, judge, plan.batch_size)
@@ -101,7 +108,8 @@ def train(
         if state.best < 0 or held < state.history[state.best][1]:
             state.best = epoch
             best = copy.deepcopy(net.state_dict())
-        checkpoint.save(net, optimiser, rng, best, state)
+        if team.rank == 0:
+            checkpoint.save(net, optimiser, rng, best, state)
     net.load_state_dict(best)
     return state.history
 
