@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from causalsem._values import json_text, read_json, write_text
 from causalsem.errors import FileError, NotIdentifiedError, SettingError, shown
 from causalsem.graph import CausalGraph
-from causalsem.identify.adjustment import SetKind, adjustment_sets, no_effect_reason
+from causalsem.identify.adjustment import SetKind, adjustment_sets, missing_measurements, no_effect_reason
 from causalsem.identify.class_effects import class_effects
 from causalsem.identify.criterion import read
 from causalsem.identify.document import FORMAT, VERSION, document, edge_shares, effect_block, graph_block, graph_from_block, query_block
@@ -26,7 +26,8 @@ from causalsem.identify.instruments import instruments
 from causalsem.identify.query import Query, as_query
 from causalsem.identify.reasons import Reasons, assumptions_of
 from causalsem.identify.roles import roles
-from causalsem.identify.sets import AdjustmentSet, NullEffect
+from causalsem.identify.separators import BackDoor
+from causalsem.identify.sets import AdjustmentSet, AdjustmentSets, NullEffect
 from causalsem.identify.uncertainty import Judge, SampledGraphs
 
 if TYPE_CHECKING:
@@ -185,12 +186,7 @@ def _effect(graph: CausalGraph, query: Query, extras: _Extras) -> dict[str, Any]
     if not reading.has_effect:
         block = effect_block(NullEffect(query, no_effect_reason(query), graph))
     elif not sets:
-        block = query_block(query, found[0].status) | {
-            "reason": found[0].reason,
-            "adjustment_sets": [],
-            "forbidden": list(Reasons(reading)),
-        }
-        block |= {"roles": roles(reading), "alternatives": alternatives(graph, query), "assumptions": list(assumptions_of(graph))}
+        block = _without_set(graph, query, found[0], extras)
     else:
         best = next((one for one in sets if one.kind in ("optimal", "minimal_efficient")), sets[0])
         block = effect_block(best, sets) | {"roles": roles(reading)}
@@ -200,6 +196,20 @@ def _effect(graph: CausalGraph, query: Query, extras: _Extras) -> dict[str, Any]
         for one in block["adjustment_sets"]:
             one["validity_probability"] = judged[one["variables"]]
     return block | _effect_set(graph, query, extras.moments) | _implications(query, extras)
+
+
+def _without_set(graph: CausalGraph, query: Query, found: AdjustmentSets, extras: _Extras) -> dict[str, Any]:
+    """Return the block of an effect that no set adjusts for: what else identifies it, or what would have to be measured."""
+    reading, others = read(graph, query), alternatives(graph, query)
+    identified = any(others.get(way) for way in ("frontdoor", "id_expression"))
+    # Only for DAGs and ADMGs does the ID algorithm settle that nothing identifies it (Huang & Valtorta 2006).
+    hopeless = found.status == "no_adjustment_set" and graph.kind in ("DAG", "ADMG") and not identified
+    block = query_block(query, "not_identified" if hopeless else found.status)
+    block |= {"reason": found.reason, "adjustment_sets": [], "forbidden": list(Reasons(reading))}
+    if reading.breach is None:
+        missing = missing_measurements(reading, BackDoor(reading), extras.allowed)
+        block |= {"measure": list(missing)} if missing else {}
+    return block | {"roles": roles(reading), "alternatives": others, "assumptions": list(assumptions_of(graph))}
 
 
 def _effect_set(graph: CausalGraph, query: Query, moments: Moments | None) -> dict[str, Any]:

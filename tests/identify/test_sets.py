@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from causalsem.errors import FileError, ForbiddenVariableError, InputError, NotIdentifiedError, SettingError, UnknownNameError
-from causalsem.graph import CausalGraph
+from causalsem.graph import CausalGraph, to_admg
 from causalsem.identify import (
     AdjustmentSet,
     NullEffect,
@@ -240,6 +240,18 @@ def test_a_file_with_every_status_is_read_back(tmp_path, validator):
         AdjustmentSet.from_json(identify(graph, ("buy", "rank")).to_json())
 
 
+def test_an_effect_that_nothing_identifies_says_so_and_what_to_measure(tmp_path, validator):
+    graph = CausalGraph.parse("u -> x; u -> y; x -> y; z -> y; x <-> w", latent=["u"])
+    path = export_adjustment_sets(graph, [("x", "y"), ("z", "y")], tmp_path / "sets.json")
+    payload = json.loads(path.read_text(encoding="utf-8"))
+    validator.validate(payload)
+    hopeless, easy = payload["effects"]
+    assert (hopeless["status"], hopeless["measure"], hopeless["alternatives"].get("id_expression")) == ("not_identified", ["u"], None)
+    assert easy["status"] == "adjustment"
+    found = export_adjustment_sets(CausalGraph.parse("c -> x; c -> y; x -> y"), [("x", "y")], tmp_path / "few.json", allowed=["x"])
+    assert json.loads(found.read_text(encoding="utf-8"))["effects"][0]["measure"] == ["c"]
+
+
 def test_a_file_of_another_version_or_an_altered_graph_is_refused(tmp_path):
     payload = json.loads(identify(FUNNEL, ("browse", "buy")).to_json())
     with pytest.raises(FileError, match=r"is of schema version 2\.0\.0, this package reads 1"):
@@ -275,6 +287,35 @@ def test_adjusting_gives_the_total_effect_in_linear_gaussian_worlds():
                 slope = np.linalg.solve(sigma[np.ix_(index, index)], sigma[index, y])[0]
                 assert slope == pytest.approx(total[x, y], abs=1e-9), (graph, one)
                 checked += 1
+
+
+def test_joint_adjustment_gives_the_joint_effects_with_the_latents_hidden():
+    """Sets claimed for the ADMG of the observed nodes: slopes of the treatments are path sums that meet no other treatment."""
+    rng = np.random.default_rng(8)
+    checked = 0
+    while checked < 150:
+        p, hidden = int(rng.integers(5, 8)), int(rng.integers(1, 4))
+        names = [f"v{k}" for k in range(p)] + [f"h{k}" for k in range(hidden)]
+        order = rng.permutation(p)
+        edges = [(names[a], names[b]) for i, a in enumerate(order) for b in order[i + 1 :] if rng.random() < 0.35]
+        edges += [(f"h{k}", names[v]) for k in range(hidden) for v in rng.choice(p, 2, replace=False)]
+        graph = CausalGraph.from_edges(edges, names, latent=names[p:])
+        B = np.zeros((len(names), len(names)))
+        for a, b in edges:
+            B[graph.index(a), graph.index(b)] = rng.uniform(0.3, 1.5) * rng.choice([-1, 1])
+        total = np.linalg.inv(np.eye(len(names)) - B)
+        sigma = total.T @ np.diag(rng.uniform(0.5, 2, len(names))) @ total
+        xs, y = [int(k) for k in rng.permutation(p)[:2]], int(rng.permutation(p)[2])
+        if y in xs:
+            continue
+        held = B.copy()
+        held[:, xs] = 0
+        joint = np.linalg.inv(np.eye(len(names)) - held)[xs, y]
+        for one in adjustment_sets(to_admg(graph), ([names[x] for x in xs], names[y]), kind="all", limit=6):
+            index = [*xs, *(graph.index(v) for v in one.variables)]
+            slopes = np.linalg.solve(sigma[np.ix_(index, index)], sigma[index, y])[:2]
+            np.testing.assert_allclose(slopes, joint, atol=1e-8, err_msg=str((graph, one)))
+            checked += 1
 
 
 def test_the_optimal_set_has_the_least_asymptotic_variance():
