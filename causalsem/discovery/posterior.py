@@ -72,7 +72,7 @@ def price_of_an_arrow(n: float, size: float) -> float:
     BIC's log(n) / 2 stands for effects as likely to be near zero as anywhere. Where arrows mean effects of some size,
     the evidence against a needless one grows like 3/2 log(n size²) instead (moment priors, Johnson & Rossell 2010);
     log(n size²) − ½ was closest to the truth in simulated worlds of 100 to 3,000 rows with coefficients from .05 to 2
-    (seeds 5 and 12; benchmarks/identify.py measures on others).
+    (seeds 5, 12 and 1000; docs/benchmarks.md measures on others).
     """
     return float(max(np.log(n) + 2 * np.log(size) - 0.5, 0.5))
 
