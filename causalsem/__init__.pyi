@@ -13,10 +13,12 @@ from causalsem.datasets import load_shop as load_shop
 from causalsem.datasets import shop_truth as shop_truth
 from causalsem.discovery import BOSS as BOSS
 from causalsem.discovery import BOSSFCI as BOSSFCI
+from causalsem.discovery import DAGMA as DAGMA
 from causalsem.discovery import FCI as FCI
 from causalsem.discovery import FLOP as FLOP
 from causalsem.discovery import GES as GES
 from causalsem.discovery import KCI as KCI
+from causalsem.discovery import NOTEARS as NOTEARS
 from causalsem.discovery import PC as PC
 from causalsem.discovery import RFCI as RFCI
 from causalsem.discovery import Auto as Auto

@@ -5,6 +5,7 @@ from causalsem.discovery.blocks import BlockMoments, degenerate_moments, hurdle_
 from causalsem.discovery.bootstrap import bootstrap
 from causalsem.discovery.boss import BOSS
 from causalsem.discovery.calibration import EdgeProbabilities, edge_probabilities
+from causalsem.discovery.dagma import DAGMA
 from causalsem.discovery.direct_lingam import DirectLiNGAM
 from causalsem.discovery.discover import discover
 from causalsem.discovery.fci import BOSSFCI, FCI
@@ -15,6 +16,7 @@ from causalsem.discovery.independence import KCI, TESTS, ChiSquare, ConditionalG
 from causalsem.discovery.kinds import VariableKind, variable_kinds
 from causalsem.discovery.markov import MarkovCheck, markov_check
 from causalsem.discovery.methods import METHODS, Method
+from causalsem.discovery.notears import NOTEARS
 from causalsem.discovery.pc import PC
 from causalsem.discovery.posterior import graph_posterior
 from causalsem.discovery.rfci import RFCI
@@ -23,6 +25,8 @@ from causalsem.discovery.sortability import r2_sortability, varsortability
 from causalsem.discovery.stability import EdgeStability
 
 __all__ = [
+    "DAGMA",
+    "NOTEARS",
     "r2_sortability",
     "varsortability",
     "MarkovCheck",

@@ -70,7 +70,8 @@ def run(ready: Ready, settings: Method, rules: Rules) -> Found:
         if isinstance(ready, RowTests):
             return own_search(settings)(ready, settings, rules)[0]
         if isinstance(ready, np.ndarray):
-            return own_search(settings)(ready, settings, rules)
+            found_in_rows: Found = own_search(settings)(ready, settings, rules)
+            return found_in_rows
         return own_search(settings)(stacked(ready), settings, rules)[0]
     if isinstance(ready, BlockMoments):
         raise SettingError(f"engine {settings.engine!r} takes no hurdle moments; use engine='causalsem', or plain moments")
@@ -88,7 +89,9 @@ def stacked(ready: Moments | BlockMoments) -> Stack:
 
 
 def check_widths(ready: BlockMoments, settings: Method) -> None:
-    """Raise SettingError when a score is to work on blocks of more columns than it knows."""
+    """Raise SettingError when a score is to work on blocks of more columns than it knows, or a method on any."""
+    if hasattr(settings, "hidden"):
+        raise SettingError(f"{type(settings).__name__} takes no block moments; use plain moments, or BOSS(), GES(), PC()")
     wide = [name for name, block in zip(ready.names, ready.columns, strict=True) if len(block) > WIDEST_FOR_SCORES]
     if wide and not hasattr(settings, "test"):
         name = type(settings).__name__
@@ -107,9 +110,10 @@ def prepared(data: Data, settings: Method) -> tuple[Ready, tuple[str, ...], int]
     """Return what the method consumes (regular moments, or rows), the variables and the number of rows."""
     name = type(settings).__name__
     test: IndependenceTest | None = getattr(settings, "test", None)
-    if settings.consumes == "rows" or test is not None:
+    hidden: int = getattr(settings, "hidden", 0)
+    if settings.consumes == "rows" or test is not None or hidden:
         if isinstance(data, (Moments, BlockMoments)):
-            what = name if test is None else f"{name}(test={type(test).__name__}())"
+            what = f"{name}(hidden={hidden})" if hidden else name if test is None else f"{name}(test={type(test).__name__}())"
             raise DataError(f"{what} needs rows, but was given Moments of {data.n:,} rows; hand in the table itself")
         table = as_table(data)
         if test is not None:

@@ -8,12 +8,14 @@ from typing import Any, ClassVar, Protocol
 
 from causalsem.discovery.auto import Auto
 from causalsem.discovery.boss import BOSS
+from causalsem.discovery.dagma import DAGMA
 from causalsem.discovery.direct_lingam import DirectLiNGAM
 from causalsem.discovery.fci import BOSSFCI, FCI
 from causalsem.discovery.flop import FLOP
 from causalsem.discovery.found import Rules
 from causalsem.discovery.ges import GES
 from causalsem.discovery.grasp import GRaSP
+from causalsem.discovery.notears import NOTEARS
 from causalsem.discovery.pc import PC
 from causalsem.discovery.rfci import RFCI
 from causalsem.errors import InputError, UnknownNameError
@@ -40,6 +42,8 @@ METHODS: dict[type[Any], str] = {
     FCI: "causalsem.discovery.fci:search",
     RFCI: "causalsem.discovery.rfci:search",
     BOSSFCI: "causalsem.discovery.fci:search_from_order",
+    DAGMA: "causalsem.discovery.dagma:search",
+    NOTEARS: "causalsem.discovery.notears:search",
     DirectLiNGAM: "causalsem.discovery.direct_lingam:search",
 }
 

@@ -50,7 +50,8 @@ def wild_knowledge(p: int, rng: np.random.Generator) -> Knowledge:
 
 @every_engine
 def test_knowledge_is_always_obeyed(method: Any) -> None:
-    for seed in range(30 if method.engine == "causalsem" else 8):
+    seeds = 8 if method.engine != "causalsem" else 3 if hasattr(method, "hidden") else 30
+    for seed in range(seeds):
         rng = np.random.default_rng(seed)
         frame = sample(random_dag(7, 3, rng), 200, rng, "laplace")
         knowledge = wild_knowledge(7, rng)

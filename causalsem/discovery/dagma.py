@@ -1,0 +1,101 @@
+"""DAGMA: a DAG by continuous optimisation under a log-determinant barrier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from causalsem._values import FloatArray
+from causalsem.discovery.found import Found, Rules
+from causalsem.discovery.stack import Stack
+from causalsem.errors import SettingError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from causalsem.discovery.continuous import LearnableDAG
+
+# The central path: the weight of loss against barrier, and the barrier's scale (Bello et al. 2022, table 1).
+PATH = ((1.0, 1.0), (0.1, 0.9), (0.01, 0.8), (0.001, 0.7))
+
+# Keeps the weights of networks from growing where that changes little.
+RIDGE = 0.001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DAGMA:
+    """DAGs via M-matrices and a log-determinant characterisation of acyclicity (Bello, Aragam & Ravikumar 2022).
+
+    `hidden` 0 makes every variable a linear function of its parents, from moments alone; more, a network of so many
+    sigmoids, which needs rows and finds a DAG instead of a class. Data are standardised, for raw scales would give the
+    order away (Reisach et al. 2021). Arrows weaker than `threshold` are dropped. `penalty` is the lasso's, `device` a
+    torch device ("auto": a GPU when there is one), `steps` the most per stage of the path.
+    """
+
+    hidden: int = 0
+    penalty: float = 0.03
+    threshold: float = 0.15
+    steps: int = 600
+    device: str = "auto"
+    seed: int = 0
+    engine: str = "causalsem"
+
+    consumes: ClassVar[str] = "moments"
+    returns: ClassVar[str] = "CPDAG"
+    assumes: ClassVar[tuple[str, ...]] = ("acyclic", "no hidden confounders", "additive noise of like variances")
+
+    def __post_init__(self) -> None:
+        check_continuous(self.hidden, self.penalty, self.threshold, self.steps)
+
+
+def check_continuous(hidden: int, penalty: float, threshold: float, steps: int) -> None:
+    """Raise SettingError for settings that make no optimisation."""
+    if hidden < 0:
+        raise SettingError(f"hidden is {hidden}; choose 0 for linear functions, or a number of units such as 10")
+    if not penalty >= 0 or not threshold >= 0:
+        raise SettingError(f"penalty is {penalty} and threshold {threshold}; choose 0 or more for both")
+    if steps < 1:
+        raise SettingError(f"steps is {steps}; choose 1 or more")
+
+
+def search(data: Stack | FloatArray, settings: DAGMA, rules: Rules) -> list[Found] | Found:
+    """Return the graph that DAGMA finds in each data set of a stack, or, with hidden units, in rows (n, p)."""
+    if isinstance(data, np.ndarray):
+        return _fit(data, settings, rules)
+    return [_fit(R, settings, rules) for R in data.R]
+
+
+def _fit(data: FloatArray, settings: DAGMA, rules: Rules) -> Found:
+    import torch
+
+    from causalsem.discovery.continuous import LearnableDAG, as_found, device_of, minimise, standardised
+
+    device = device_of(settings.device)
+    values = torch.as_tensor(np.array(standardised(data) if settings.hidden else data), dtype=torch.float64, device=device)
+    module = LearnableDAG(rules, settings.hidden, device, settings.seed)
+    for weight, scale in PATH:
+
+        def smooth(weight: float = weight, scale: float = scale) -> Tensor:
+            return weight * (module.loss(values) + RIDGE * module.ridge()) + barrier(module, scale)
+
+        module.nudge()
+        minimise(module, smooth, weight * settings.penalty, settings.steps, 1e-5)
+    return as_found(module, settings.threshold, rules)
+
+
+def barrier(module: LearnableDAG, scale: float) -> Tensor:
+    """Return −log det(s I − W∘W) + p log s, endless outside the M-matrices; zero exactly for DAGs (theorem 1)."""
+    import torch
+
+    from causalsem.discovery.continuous import with_gradient
+
+    W2 = module.strength()
+    with torch.no_grad():
+        inverse, singular = torch.linalg.inv_ex(scale * torch.eye(len(W2), dtype=W2.dtype, device=W2.device) - W2)
+        # Inside the domain the inverse has no negative entry.
+        if int(singular) or float(inverse.min()) < -1e-9:
+            return W2.sum() * float("nan")
+        value = torch.linalg.slogdet(inverse)[1] + len(W2) * float(np.log(scale))
+    return with_gradient(value, inverse.T, W2)
