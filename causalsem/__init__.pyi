@@ -47,9 +47,12 @@ from causalsem.effects import AIPW as AIPW
 from causalsem.effects import IPW as IPW
 from causalsem.effects import CausalForest as CausalForest
 from causalsem.effects import CausalNet as CausalNet
+from causalsem.effects import CausalTree as CausalTree
+from causalsem.effects import DRLearner as DRLearner
 from causalsem.effects import Estimate as Estimate
 from causalsem.effects import GBoost as GBoost
 from causalsem.effects import Regression as Regression
+from causalsem.effects import RLearner as RLearner
 from causalsem.effects import balance as balance
 from causalsem.effects import e_value as e_value
 from causalsem.effects import estimate_effect as estimate_effect

@@ -17,6 +17,9 @@ ENGINES = {
     ("fit_sem", "semopy"): "causalsem.engines.semopy:fit",
     ("identify", "dowhy"): "causalsem.engines.dowhy:identify",
     ("estimate", "econml"): "causalsem.engines.econml:causal_forest",
+    ("grow a tree", "econml"): "causalsem.engines.econml:causal_tree",
+    ("boost", "scikit-learn"): "causalsem.engines.boosting:scikit_learn",
+    ("boost", "lightgbm"): "causalsem.engines.boosting:lightgbm",
 }
 
 

@@ -307,7 +307,9 @@ def _forbidden_text(adjustment: Any) -> str:
 def effects(
     log: Source,
     adjustment: AdjustFile,
-    method: Annotated[str, typer.Option(help="Regression, IPW, AIPW, GBoost, CausalForest or CausalNet.")] = "AIPW",
+    method: Annotated[
+        str, typer.Option(help="Regression, IPW, AIPW, GBoost, DRLearner, RLearner, CausalTree, CausalForest or CausalNet.")
+    ] = "AIPW",
     unit: UnitOption = Unit.pair,
     seed: Seed = 0,
     as_json: Json = False,

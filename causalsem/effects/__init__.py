@@ -6,8 +6,11 @@ from causalsem.effects.estimation import balance, estimate_effect, naive_effect,
 from causalsem.effects.methods.aipw import AIPW
 from causalsem.effects.methods.causal_forest import CausalForest
 from causalsem.effects.methods.causal_net import CausalNet
+from causalsem.effects.methods.causal_tree import CausalTree
+from causalsem.effects.methods.dr_learner import DRLearner
 from causalsem.effects.methods.gboost import GBoost
 from causalsem.effects.methods.ipw import IPW
+from causalsem.effects.methods.r_learner import RLearner
 from causalsem.effects.methods.regression import Regression
 from causalsem.effects.nuisance import Boosted, Linear, Splines
 from causalsem.effects.sensitivity import (
@@ -29,12 +32,15 @@ __all__ = [
     "Boosted",
     "CausalForest",
     "CausalNet",
+    "CausalTree",
+    "DRLearner",
     "EValue",
     "Estimate",
     "GBoost",
     "IPW",
     "Linear",
     "Overlap",
+    "RLearner",
     "Refutation",
     "Regression",
     "RobustnessValue",

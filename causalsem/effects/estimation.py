@@ -30,14 +30,16 @@ def estimate_effect(
     adjust: AdjustmentSet | NullEffect,
     method: Method | str = AIPW(),  # noqa: B008  a frozen value
     *,
+    contrast: tuple[float, float] | None = None,
     folds: int = 5,
     seed: int = 0,
 ) -> Estimate:
     """Return the average effect of the adjustment set's treatment on its outcome, with its influence function.
 
-    The value is E[Y | do(T=1)] − E[Y | do(T=0)] for a 0/1 treatment and per unit of T otherwise. `method` is one of
-    Regression, IPW, AIPW, GBoost, CausalForest, CausalNet, or its name; learned nuisances are cross-fitted over
-    `folds`. A table with several rows per user is split and judged by users. A NullEffect gives an exact zero.
+    The value is E[Y | do(T=1)] − E[Y | do(T=0)] for a 0/1 treatment and per unit of T otherwise; with `contrast` (low, high)
+    it is E[Y | do(T=high)] − E[Y | do(T=low)], two of a treatment's levels, over all rows. `method` is one of Regression, IPW,
+    AIPW, GBoost, DRLearner, RLearner, CausalTree, CausalForest, CausalNet, or its name; learned nuisances are cross-fitted
+    over `folds`. A table with several rows per user is split and judged by users. A NullEffect gives an exact zero.
 
     Raises UnknownNameError, DataError (missing or constant columns, too few rows), SettingError (a treatment the
     method cannot take) and OverlapError (a stratum that is never, or always, treated).
@@ -46,8 +48,8 @@ def estimate_effect(
     chosen = named_method(method)
     if isinstance(adjust, NullEffect):
         return _no_effect(table, adjust)
-    problem = _problem(table, adjust, folds, seed)
-    weighs = chosen.treatment == "binary" or (problem.is_binary and not isinstance(chosen, Regression))
+    problem = _problem(table, adjust, folds, seed, contrast)
+    weighs = chosen.treatment == "binary" or (problem.has_arms and not isinstance(chosen, Regression))
     population = getattr(chosen, "weights", "inverse")
     if weighs and problem.is_binary and population != "overlap":
         _check_strata(problem, "untreated" if population == "treated" else "both")
@@ -94,10 +96,10 @@ def named_method(method: Method | str) -> Method:
     return method
 
 
-def _problem(table: BehaviourTable, adjust: AdjustmentSet, folds: int, seed: int) -> Problem:
+def _problem(table: BehaviourTable, adjust: AdjustmentSet, folds: int, seed: int, contrast: tuple[float, float] | None = None) -> Problem:
     if not isinstance(adjust, AdjustmentSet):
         raise SettingError(f"{adjust!r} is no adjustment set; hand in what identify(graph, query) returned")
-    return build_problem(table, adjust.treatments, adjust.outcome, adjust.variables, folds=folds, seed=seed)
+    return build_problem(table, adjust.treatments, adjust.outcome, adjust.variables, folds=folds, seed=seed, contrast=contrast)
 
 
 def _binary_problem(data: BehaviourTable | pd.DataFrame, adjust: AdjustmentSet, folds: int, seed: int) -> Problem:
@@ -139,10 +141,11 @@ def _check_weights(problem: Problem, fitted: Fitted) -> None:
 
 def _as_estimate(problem: Problem, fitted: Fitted, method: Method, table: BehaviourTable, assumptions: tuple[str, ...]) -> Estimate:
     found: dict[str, Any] = dict(fitted.diagnostics) | {"sd_outcome": float(problem.Y.std())}
-    if fitted.propensity is not None and len(problem.treatments) == 1:
+    if fitted.propensity is not None and problem.is_binary and len(problem.treatments) == 1:
         found["overlap"] = Overlap(fitted.propensity, problem.treated).to_dict()
-    if fitted.weights is not None and problem.adjustment and len(problem.treatments) == 1:
+    if fitted.weights is not None and problem.adjustment and problem.is_binary and len(problem.treatments) == 1:
         found["balance"] = balance_of(problem.Z, problem.adjustment, problem.treated, fitted.weights).to_dict()
+    versus = (f"{problem.contrast[1]:g} against {problem.contrast[0]:g}",) if problem.contrast is not None else ()
     users = ("users, not rows, are the independent units of the error",) if problem.clusters is not None else ()
     return Estimate(
         value=fitted.value,
@@ -152,7 +155,7 @@ def _as_estimate(problem: Problem, fitted: Fitted, method: Method, table: Behavi
         outcome=problem.outcome,
         adjustment=problem.adjustment,
         assumptions=(*assumptions, *method.assumes, *fitted.assumptions),
-        notes=(*fitted.notes, *users),
+        notes=(*versus, *fitted.notes, *users),
         rows=fingerprint(table),
         folds=problem.folds if fitted.cross_fitted else None,
         clusters=problem.clusters,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from scipy.special import expit
 
+from causalsem._engines import load_engine
 from causalsem._values import BoolArray, FloatArray, IntArray
 from causalsem.effects.regressions import linear, logistic, spread_rows, with_intercept
-from causalsem.errors import NotInstalledError
 
 FEW_VALUES = 6
 ROWS_PER_FEATURE = 10
@@ -71,12 +71,13 @@ class Splines:
 
 @dataclass(frozen=True)
 class Boosted:
-    """Histogram gradient boosting (Ke et al. 2017) by scikit-learn, stopped early on held-out rows."""
+    """Histogram gradient boosting (Ke et al. 2017), stopped early on held-out rows; `engine` "scikit-learn" or "lightgbm"."""
 
     rounds: int = 100
     learning_rate: float = 0.1
     leaves: int = 15
     smallest_leaf: int = 20
+    engine: str = "scikit-learn"
 
     def on(self, Z: FloatArray) -> CrossFit:
         """Prepare the columns Z (n, k), once for all targets."""
@@ -90,24 +91,14 @@ class Boosted:
         return cross_fit
 
     def _fit_predict(self, Z: FloatArray, y: FloatArray, Z_new: FloatArray, seed: int) -> FloatArray:
-        try:
-            from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-        except ImportError:
-            raise NotInstalledError("scikit-learn", need="gradient boosting") from None
         if np.ptp(y) == 0 or Z.shape[1] == 0:
             return np.full(len(Z_new), y.mean())
         classes = is_binary(y)
         # A class too rare to be held out for early stopping gets fewer, unstopped rounds.
-        enough = len(y) >= 500 and (not classes or min(y.sum(), (1 - y).sum()) >= 20)
-        settings: dict[str, Any] = {
-            "max_iter": self.rounds if enough else min(self.rounds, 50),
-            "early_stopping": enough,
-            "random_state": seed,
-        }
-        settings |= {"learning_rate": self.learning_rate, "max_leaf_nodes": self.leaves, "min_samples_leaf": self.smallest_leaf}
-        model = HistGradientBoostingClassifier(**settings) if classes else HistGradientBoostingRegressor(**settings)
-        model.fit(Z, y)
-        return np.asarray(model.predict_proba(Z_new)[:, 1] if classes else model.predict(Z_new), dtype=np.float64)
+        stop = len(y) >= 500 and (not classes or min(y.sum(), (1 - y).sum()) >= 20)
+        rounds = self.rounds if stop else min(self.rounds, 50)
+        boost = load_engine("boost", self.engine)
+        return np.asarray(boost(Z, y, Z_new, self, rounds=rounds, classes=classes, stop=stop, seed=seed))
 
 
 def is_binary(y: FloatArray) -> bool:
@@ -136,6 +127,14 @@ def splits(folds: IntArray, train: BoolArray) -> Iterator[tuple[BoolArray, BoolA
     for fold in range(int(folds.max()) + 1):
         apply = folds == fold
         yield train & ~apply, apply
+
+
+def predict_new(learner: Learner, Z: FloatArray, y: FloatArray, Z_new: FloatArray, seed: int) -> FloatArray:
+    """Return E[y | Z_new] (m,) learnt on all rows of Z (n, k)."""
+    n = len(y)
+    cross_fit = learner.on(np.concatenate([Z, Z_new]))
+    train = np.arange(n + len(Z_new)) < n
+    return cross_fit(np.concatenate([y, np.zeros(len(Z_new))]), train, np.zeros(len(train), dtype=np.int64), seed)[n:]
 
 
 def curves_of(x: FloatArray, knots: int) -> FloatArray:

@@ -18,7 +18,10 @@ from causalsem.errors import DataError, ForbiddenVariableError, SettingError, ch
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Problem:
-    """The arrays of one effect: treatments T (n, t), outcome Y (n,), adjustment Z (n, k), folds and clusters (n,)."""
+    """The arrays of one effect: treatments T (n, t), outcome Y (n,), adjustment Z (n, k), folds and clusters (n,).
+
+    With a `contrast` (low, high) of one treatment's levels, T holds codes: 0 for low, 1 for high, 2 … for any others.
+    """
 
     T: FloatArray
     Y: FloatArray
@@ -29,6 +32,7 @@ class Problem:
     folds: IntArray
     clusters: IntArray | None
     seed: int
+    contrast: tuple[float, float] | None = None
 
     @property
     def n(self) -> int:
@@ -39,6 +43,11 @@ class Problem:
     def is_binary(self) -> bool:
         """Whether every treatment is 0 or 1."""
         return is_binary(self.T)
+
+    @property
+    def has_arms(self) -> bool:
+        """Whether two arms are compared, be there others or not; else the effect is per unit."""
+        return self.is_binary or self.contrast is not None
 
     @property
     def treated(self) -> BoolArray:
@@ -72,7 +81,14 @@ class Fitted:
 
 
 def build_problem(
-    table: BehaviourTable, treatments: tuple[str, ...], outcome: str, adjustment: tuple[str, ...], *, folds: int, seed: int
+    table: BehaviourTable,
+    treatments: tuple[str, ...],
+    outcome: str,
+    adjustment: tuple[str, ...],
+    *,
+    folds: int,
+    seed: int,
+    contrast: tuple[float, float] | None = None,
 ) -> Problem:
     """Return the arrays of one effect, or raise the error that says what is wrong with them and where."""
     names = (*treatments, outcome, *adjustment)
@@ -86,13 +102,15 @@ def build_problem(
     _check_size(len(values), len(names), folds)
     t = len(treatments)
     T, Y, Z = values[:, :t], values[:, t], values[:, t + 1 :]
+    if contrast is not None:
+        T = _coded(T, treatments, contrast)
     clusters = row_clusters(table)
-    strata = None if clusters is not None or not is_binary(T) else T @ (2.0 ** np.arange(t))
+    strata = None if clusters is not None or (not is_binary(T) and contrast is None) else T @ (2.0 ** np.arange(t))
     codes = None if strata is None else strata.astype(np.int64)
     if clusters is not None and int(clusters.max()) + 1 < folds:
         raise SettingError(f"{folds} folds for {int(clusters.max()) + 1} users; use fewer folds, users are never split")
     return Problem(
-        T, Y, Z, treatments, outcome, adjustment, make_folds(len(Y), folds, seed, strata=codes, clusters=clusters), clusters, seed
+        T, Y, Z, treatments, outcome, adjustment, make_folds(len(Y), folds, seed, strata=codes, clusters=clusters), clusters, seed, contrast
     )
 
 
@@ -115,11 +133,22 @@ def need_binary(problem: Problem, method: str) -> None:
     for name, column in zip(problem.treatments, problem.T.T, strict=True):
         if not is_binary(column):
             count = len(np.unique(column))
+            if problem.contrast is not None:
+                raise SettingError(
+                    f"{method} takes rows of two levels, but {name!r} has {count:,}; use AIPW(), or leave out the rows of other levels",
+                    treatment=name,
+                )
             raise SettingError(
                 f"{method} compares treated with untreated rows, but {name!r} takes {count:,} values; "
-                f"use AIPW() or Regression() for its effect per unit, or cut it to 0 and 1 first",
+                f"use AIPW() or Regression() for its effect per unit, or compare two of them with contrast=",
                 treatment=name,
             )
+
+
+def need_two_arms(problem: Problem, method: str) -> None:
+    """Raise SettingError when a treatment of many values comes without the two levels to compare."""
+    if not problem.has_arms:
+        need_binary(problem, method)
 
 
 def need_single(problem: Problem, method: str) -> None:
@@ -128,6 +157,19 @@ def need_single(problem: Problem, method: str) -> None:
         raise SettingError(
             f"{method} takes one treatment, not {shown(problem.treatments)}; use AIPW() or Regression(), or ask for one at a time"
         )
+
+
+def _coded(T: FloatArray, treatments: tuple[str, ...], contrast: tuple[float, float]) -> FloatArray:
+    """Return the levels of one treatment as codes: 0 the first of the contrast, 1 the second, then the others."""
+    if len(treatments) > 1:
+        raise SettingError(f"contrast= compares two levels of one treatment, not of {shown(treatments)}; ask for one at a time")
+    levels = np.unique(T)
+    if len(set(contrast)) < 2 or not set(contrast) <= set(levels.tolist()):
+        raise SettingError(f"contrast is {contrast}, but the levels of {treatments[0]!r} are {shown(levels.tolist())}; choose two of them")
+    order = [*contrast, *(level for level in levels.tolist() if level not in contrast)]
+    codes = np.empty(len(levels))
+    codes[np.searchsorted(levels, order)] = np.arange(len(levels))
+    return codes[np.searchsorted(levels, T)]
 
 
 def _check_roles(treatments: tuple[str, ...], outcome: str, adjustment: tuple[str, ...]) -> None:

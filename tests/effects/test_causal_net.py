@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 from causalsem.effects.methods.net_layers import linear_mmd, wasserstein  # noqa: E402  after the check
 from causalsem.effects.methods.net_training import Task, train_tasks  # noqa: E402  after the check
 
-QUICK = CausalNet(members=2, steps=120)
+QUICK = CausalNet(members=2, steps=100, priors=(0.25,), batch=512)
 
 
 def task(n, seed, new=30):

@@ -7,17 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from causalsem.effects import CausalForest, estimate_effect
+from causalsem.effects import IPW, Boosted, CausalForest, CausalTree, GBoost, RLearner, estimate_effect, predict_effects
 from causalsem.effects.methods.table import METHODS
 from causalsem.errors import NotInstalledError, SettingError, UnknownNameError
 
 
 def quick(name):
     """Return the method with settings small enough for a test, or skip when its engine is absent."""
-    if name == "CausalForest" and importlib.util.find_spec("econml") is None:
+    if name in {"CausalForest", "CausalTree"} and importlib.util.find_spec("econml") is None:
         pytest.skip("needs econml: pip install 'causalsem[cate]'")
     method = METHODS[name]()
-    small = {"steps": 120, "trees": 100, "members": 2, "priors": (0.25,)}
+    small = {"steps": 120, "trees": 100, "members": 2, "priors": (0.25,), "batch": 512}
     return dataclasses.replace(method, **{field: value for field, value in small.items() if hasattr(method, field)})
 
 
@@ -104,8 +104,100 @@ def test_a_causal_forest_without_econml_says_how_to_install_it(binary_world, giv
         estimate_effect(binary_world(200), given(), CausalForest())
 
 
-@pytest.mark.parametrize("name", ["AIPW", "GBoost", "CausalNet", "CausalForest"])
+@pytest.mark.parametrize("name", ["AIPW", "GBoost", "CausalNet", "CausalForest", "DRLearner", "RLearner"])
 def test_unit_effects_follow_the_true_ones(name, binary_world, given):
     table = binary_world(3000)
     estimate = estimate_effect(table, given(), quick(name))
     assert np.corrcoef(estimate.unit_effects, 1 + table["z1"])[0, 1] > 0.8
+
+
+@methods
+def test_every_method_compares_two_levels_whatever_they_are_called(name, binary_world, given):
+    table = binary_world(800)
+    plain = estimate_effect(table, given(), quick(name))
+    named = estimate_effect(table.assign(t=np.where(table["t"] == 1, 7.0, 3.0)), given(), quick(name), contrast=(3, 7))
+    assert named.value == pytest.approx(plain.value, abs=1e-9)
+    assert "7 against 3" in named.notes
+
+
+@methods
+def test_every_method_compares_two_levels_of_three_or_says_what_does(name, given):
+    table, truth = three_levels(4000)
+    if name in {"RLearner", "CausalTree", "CausalForest", "CausalNet"}:
+        with pytest.raises(SettingError, match=r"use AIPW\(\), or leave out the rows of other levels"):
+            estimate_effect(table, given(), quick(name), contrast=(0, 2))
+        return
+    estimate = estimate_effect(table, given(), quick(name), contrast=(0, 2))
+    assert abs(estimate.value - truth) < 4 * estimate.se
+    assert estimate.se < 0.2
+
+
+def three_levels(n, seed=0):
+    """Level 2 of t does 3 more than level 0 on average (1.5 z1 + 3), level 1 does 10 more; who gets which goes by z1, z2."""
+    rng = np.random.default_rng(seed)
+    z1, z2 = rng.standard_normal((2, n))
+    odds = np.column_stack([np.zeros(n), 0.6 * z1, 0.5 * z2 - 0.3 * z1]) + rng.gumbel(size=(n, 3))
+    t = odds.argmax(axis=1)
+    y = np.where(t == 2, 3.0, np.where(t == 1, 10.0, 0.0)) + 2 * z1 + z2 + rng.standard_normal(n)
+    return pd.DataFrame({"z1": z1, "z2": z2, "t": t.astype(float), "y": y}), 3.0
+
+
+def test_a_contrast_that_cannot_be_is_refused(given):
+    table, _ = three_levels(300)
+    with pytest.raises(SettingError, match=r"contrast is \(0, 5\), but the levels of 't' are"):
+        estimate_effect(table, given(), contrast=(0, 5))
+    with pytest.raises(SettingError, match="weights='overlap' are of two arms"):
+        estimate_effect(table, given(), IPW(weights="overlap"), contrast=(0, 2))
+    with pytest.raises(SettingError, match="one treatment"):
+        estimate_effect(table.assign(u=table["t"] % 2), given(treatment=["t", "u"]), contrast=(0, 2))
+
+
+@pytest.mark.parametrize("name", [name for name, kind in METHODS.items() if hasattr(kind, "effects_at")])
+def test_effects_of_new_rows_are_near_the_true_ones(name, binary_world, given):
+    new = binary_world(400, 1)
+    found = predict_effects(binary_world(2500), given(), new[["z1", "z2"]], quick(name))
+    # Trees tell z1 in steps; the others follow it.
+    assert np.corrcoef(found, 1 + new["z1"])[0, 1] > (0.7 if name in {"CausalTree", "GBoost"} else 0.85)
+    assert found.mean() == pytest.approx(1 + new["z1"].mean(), abs=0.3)
+
+
+def test_intervals_of_two_levels_of_three_cover_at_their_level(given):
+    z = []
+    for seed in range(150):
+        table, truth = three_levels(500, seed)
+        estimate = estimate_effect(table, given(), IPW(), contrast=(0, 2), seed=seed)
+        z.append((estimate.value - truth) / estimate.se)
+    # Three binomial standard errors around 95 %: 3 √(.95 · .05 / 150) = 0.053.
+    assert np.mean(np.abs(z) < 1.96) >= 0.897
+    assert np.std(z) == pytest.approx(1, abs=0.2)
+
+
+def test_the_groups_of_a_causal_tree_are_honest(binary_world, given):
+    pytest.importorskip("econml", reason="needs econml: pip install 'causalsem[cate]'")
+    table = binary_world(4000)
+    estimate = estimate_effect(table, given(), CausalTree(depth=2))
+    leaves = estimate.diagnostics["leaves"]
+    assert sum(leaf["rows"] for leaf in leaves) == 4000
+    assert all("z1" in leaf["rule"] for leaf in leaves)  # z2 changes no effect
+    for leaf in leaves:
+        inside = table.query(leaf["rule"].replace("≤", "<="))
+        assert len(inside) == pytest.approx(leaf["rows"], abs=3)  # thresholds are rounded in words
+        assert abs(leaf["effect"] - (1 + inside["z1"]).mean()) < 4 * leaf["se"]
+
+
+def test_the_r_learner_finds_effects_per_unit_that_differ_between_rows(linear_world, given):
+    table = linear_world(4000)
+    table["y"] += table["t"] * table["z2"]
+    estimate = estimate_effect(table, given(), RLearner())
+    assert np.corrcoef(estimate.unit_effects, 1.5 + table["z2"])[0, 1] > 0.95
+    assert abs(estimate.value - 1.5) < 4 * estimate.se
+
+
+def test_both_boosters_agree(binary_world, given):
+    pytest.importorskip("lightgbm", reason="needs lightgbm: pip install 'causalsem[cate]'")
+    table = binary_world(3000)
+    a, b = (estimate_effect(table, given(), GBoost(Boosted(engine=engine))) for engine in ("scikit-learn", "lightgbm"))
+    assert abs((a - b).value) < 2 * a.se
+    assert np.corrcoef(a.propensity, b.propensity)[0, 1] > 0.9
+    with pytest.raises(SettingError, match="no engine 'xgboost' for boost"):
+        estimate_effect(table, given(), GBoost(Boosted(engine="xgboost")))

@@ -10,8 +10,8 @@ import numpy as np
 from causalsem._values import BoolArray, FloatArray
 from causalsem.effects.diagnostics import default_clip
 from causalsem.effects.methods.regression import check_rank
-from causalsem.effects.nuisance import Learner, Splines
-from causalsem.effects.problem import Fitted, Problem, need_binary
+from causalsem.effects.nuisance import Learner, Splines, predict_new
+from causalsem.effects.problem import Fitted, Problem, need_binary, need_single
 from causalsem.effects.regressions import with_intercept
 from causalsem.errors import DataError, SettingError
 
@@ -37,14 +37,31 @@ class AIPW:
         """Return the average effect and its influence function."""
         return aipw(problem, self.propensity, self.outcome, self.clip)
 
+    def effects_at(self, problem: Problem, Z: FloatArray) -> FloatArray:
+        """Return the difference (m,) of the arms' outcome models at new rows Z (m, k)."""
+        return difference_at(problem, self.outcome, Z)
+
 
 def aipw(problem: Problem, propensity: Learner, outcome: Learner, clip: float | None) -> Fitted:
     """Return the doubly robust effect with the given learners, binary treatments by arms, others partially linear."""
-    if problem.is_binary:
+    if problem.has_arms:
         return _two_arms(problem, propensity, outcome, clip)
     if problem.T.shape[1] > 1:
         need_binary(problem, "a joint effect by AIPW")
     return _partially_linear(problem, outcome)
+
+
+def difference_at(problem: Problem, outcome: Learner, Z: FloatArray) -> FloatArray:
+    """Return E[Y | treated, z] − E[Y | untreated, z] at new rows, learnt arm by arm; per unit the partially linear slope."""
+    if not problem.has_arms:
+        need_single(problem, "an effect of new rows")
+        return np.full(len(Z), _partially_linear(problem, outcome).value)
+    arms = (
+        predict_new(outcome, problem.Z[arm], problem.Y[arm], Z, problem.seed + 2 + k)
+        for k, arm in enumerate((problem.treated, problem.untreated))
+    )
+    one, zero = arms
+    return one - zero
 
 
 def doubly_robust(

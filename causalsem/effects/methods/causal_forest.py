@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from causalsem._engines import load_engine
-from causalsem.effects.methods.aipw import check_arms, clipped
+from causalsem._values import FloatArray
+from causalsem.effects.methods.scores import Residuals
 from causalsem.effects.nuisance import Learner, Splines, splits
 from causalsem.effects.problem import Fitted, Problem, need_binary, need_single
 
@@ -33,25 +34,30 @@ class CausalForest:
 
     def fit(self, problem: Problem) -> Fitted:
         """Return the average effect, its influence function and the effect of each row."""
+        residuals = self._residuals(problem)
+        grow, X, tau = load_engine("estimate", self.engine), columns_of(problem.Z), np.empty(problem.n)
+        for fold, (learn, apply) in enumerate(splits(problem.folds, np.ones(problem.n, dtype=bool))):
+            tau[apply] = grow(
+                X[learn], residuals.V[learn], residuals.U[learn], X[apply],
+                trees=self.trees, smallest_leaf=self.smallest_leaf, seed=problem.seed + fold,
+            )  # fmt: skip
+        return residuals.average(problem, tau)
+
+    def effects_at(self, problem: Problem, Z: FloatArray) -> FloatArray:
+        """Return the effects (m,) at new rows Z (m, k), by a forest grown on all rows of the problem."""
+        residuals, grow = self._residuals(problem), load_engine("estimate", self.engine)
+        told = grow(
+            columns_of(problem.Z), residuals.V, residuals.U, columns_of(Z),
+            trees=self.trees, smallest_leaf=self.smallest_leaf, seed=problem.seed,
+        )  # fmt: skip
+        return np.asarray(told)
+
+    def _residuals(self, problem: Problem) -> Residuals:
         need_single(problem, "CausalForest")
         need_binary(problem, "CausalForest")
-        check_arms(problem)
-        grow = load_engine("estimate", self.engine)
-        T, Y, Z = problem.T[:, 0], problem.Y, problem.Z
-        everyone = np.ones(problem.n, dtype=bool)
-        nuisance = self.nuisance.on(Z)
-        raw = nuisance(T, everyone, problem.folds, problem.seed)
-        e, bound, moved = clipped(raw, self.clip)
-        V, U = T - e, Y - nuisance(Y, everyone, problem.folds, problem.seed + 1)
-        tau = np.empty(problem.n)
-        # An empty adjustment set leaves the forest nothing to split on: one constant column.
-        X = Z if Z.shape[1] else np.zeros((problem.n, 1))
-        for fold, (learn, apply) in enumerate(splits(problem.folds, everyone)):
-            tau[apply] = grow(
-                X[learn], V[learn], U[learn], X[apply], trees=self.trees, smallest_leaf=self.smallest_leaf, seed=problem.seed + fold
-            )
-        terms = tau + V / (e * (1 - e)) * (U - V * tau)
-        value = float(terms.mean())
-        notes = (f"{moved:,} of {problem.n:,} propensities moved to within [{bound:.2g}, {1 - bound:.2g}]",) if moved else ()
-        weights = np.where(problem.treated, 1 / e, 1 / (1 - e))
-        return Fitted(value, terms - value, notes=notes, propensity=raw, weights=weights, unit_effects=tau, cross_fitted=True)
+        return Residuals.of(problem, self.nuisance, self.clip)
+
+
+def columns_of(Z: FloatArray) -> FloatArray:
+    """Return the columns to split on: one constant column where there are none."""
+    return Z if Z.shape[1] else np.zeros((len(Z), 1))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from causalsem.effects.methods.aipw import aipw
+from causalsem._values import FloatArray
+from causalsem.effects.methods.aipw import aipw, difference_at
 from causalsem.effects.nuisance import Boosted
 from causalsem.effects.problem import Fitted, Problem
 
@@ -14,7 +15,8 @@ from causalsem.effects.problem import Fitted, Problem
 class GBoost:
     """AIPW whose propensity and outcome are histogram gradient boosting (Ke et al. 2017; Chernozhukov et al. 2018).
 
-    Finds steps and high-order interactions that `Splines` cannot; wants thousands of rows. Needs scikit-learn.
+    Finds steps and high-order interactions that `Splines` cannot; wants thousands of rows. Needs scikit-learn, or
+    LightGBM with `Boosted(engine="lightgbm")`.
     """
 
     learner: Boosted = field(default_factory=Boosted)
@@ -27,3 +29,7 @@ class GBoost:
     def fit(self, problem: Problem) -> Fitted:
         """Return the average effect and its influence function."""
         return aipw(problem, self.learner, self.learner, self.clip)
+
+    def effects_at(self, problem: Problem, Z: FloatArray) -> FloatArray:
+        """Return the difference (m,) of the arms' outcome models at new rows Z (m, k)."""
+        return difference_at(problem, self.learner, Z)

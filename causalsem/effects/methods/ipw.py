@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from causalsem._values import BoolArray, FloatArray
 from causalsem.effects.methods.aipw import check_arms, clipped
-from causalsem.effects.problem import Fitted, Problem, need_binary, need_single
+from causalsem.effects.problem import Fitted, Problem, need_single, need_two_arms
 from causalsem.effects.regressions import logistic, logistic_influence, with_intercept
 from causalsem.errors import SettingError, shown
 
@@ -45,8 +45,10 @@ class IPW:
         if self.weights not in get_args(Weights):
             raise SettingError(f"unknown weights {self.weights!r}; use one of {shown(get_args(Weights))}")
         need_single(problem, "IPW")
-        need_binary(problem, "IPW")
+        need_two_arms(problem, "IPW")
         check_arms(problem)
+        if not problem.is_binary:
+            return self._two_of_many(problem)
         X, T = with_intercept(problem.Z), problem.treated
         target = T.astype(np.float64)
         beta = logistic(X, target, self.ridge)
@@ -61,6 +63,30 @@ class IPW:
         notes = [f"{moved:,} of {problem.n:,} propensities moved to within [{bound:.2g}, {1 - bound:.2g}]"] if moved else []
         notes += [WHOM[self.weights]] if self.weights in WHOM else []
         return Fitted(value, psi, tuple(notes), propensity=raw, weights=w, diagnostics={"mean_untreated": zero})
+
+    def _two_of_many(self, problem: Problem) -> Fitted:
+        """Return the contrast of two arms among several, each weighted by its own one-against-all propensity."""
+        if self.weights != "inverse":
+            raise SettingError(f"weights={self.weights!r} are of two arms; use weights='inverse' for two of several levels")
+        X, means, psi, weights, moved = with_intercept(problem.Z), [], np.zeros(problem.n), np.zeros(problem.n), 0
+        raws = []
+        for arm, sign in ((problem.treated, 1.0), (problem.untreated, -1.0)):
+            target = arm.astype(np.float64)
+            beta = logistic(X, target, self.ridge)
+            raw = expit(X @ beta)
+            e, bound, more = clipped(raw, self.clip)
+            w = target / e
+            scale = float(w.mean()) if self.normalise else 1.0
+            mean = float((w * problem.Y).mean()) / scale
+            gap = problem.Y - mean if self.normalise else problem.Y
+            slope = np.where(raw == e, -w * (1 - e), 0.0)  # a clipped propensity does not move with beta
+            own = w * gap / scale - (0.0 if self.normalise else mean)
+            own = own + logistic_influence(X, target, beta, self.ridge) @ (X.T @ (slope * gap) / problem.n / scale)
+            psi, weights, moved = psi + sign * own, weights + w, moved + more
+            means.append(mean)
+            raws.append(raw)
+        notes = (f"{moved:,} of {2 * problem.n:,} propensities moved to within [{bound:.2g}, {1 - bound:.2g}]",) if moved else ()
+        return Fitted(means[0] - means[1], psi, notes, propensity=raws[0], weights=weights, diagnostics={"mean_untreated": means[1]})
 
 
 WHOM = {

@@ -30,14 +30,18 @@ class Regression:
     def fit(self, problem: Problem) -> Fitted:
         """Return the sum of the treatments' coefficients and its influence function."""
         X = with_intercept(problem.Z)  # (n, 1 + k)
-        t = problem.T.shape[1]
-        products = [problem.T[:, [j]] * X[:, 1:] for j in range(t)] if self.interactions else []
-        design = np.column_stack([problem.T, X, *products])
+        T = problem.T
+        if problem.contrast is not None:  # a 0/1 column per level but the first of the contrast, the second's in front
+            T = (np.arange(1, T.max() + 1) == T).astype(np.float64)
+        t = T.shape[1]
+        products = [T[:, [j]] * X[:, 1:] for j in range(t)] if self.interactions else []
+        design = np.column_stack([T, X, *products])
         check_rank(problem, X)
         contrast = np.zeros(design.shape[1])
-        contrast[:t] = 1.0
+        contrast[: t if problem.contrast is None else 1] = 1.0
         value, psi = ols_influence(design, problem.Y, contrast)
-        notes = ("several treatments: the effect of one unit more of each at once",) if t > 1 else ()
+        several = problem.T.shape[1] > 1
+        notes = ("several treatments: the effect of one unit more of each at once",) if several else ()
         return Fitted(value, psi, notes=notes)
 
 

@@ -7,8 +7,11 @@ from typing import ClassVar, Protocol
 from causalsem.effects.methods.aipw import AIPW
 from causalsem.effects.methods.causal_forest import CausalForest
 from causalsem.effects.methods.causal_net import CausalNet
+from causalsem.effects.methods.causal_tree import CausalTree
+from causalsem.effects.methods.dr_learner import DRLearner
 from causalsem.effects.methods.gboost import GBoost
 from causalsem.effects.methods.ipw import IPW
+from causalsem.effects.methods.r_learner import RLearner
 from causalsem.effects.methods.regression import Regression
 from causalsem.effects.problem import Fitted, Problem
 
@@ -30,6 +33,9 @@ METHODS: dict[str, type[Method]] = {
     "IPW": IPW,
     "AIPW": AIPW,
     "GBoost": GBoost,
+    "DRLearner": DRLearner,
+    "RLearner": RLearner,
+    "CausalTree": CausalTree,
     "CausalForest": CausalForest,
     "CausalNet": CausalNet,
 }
