@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import itertools
 import signal
-import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from causalsem.discovery import (
     GES,
     PC,
     bootstrap,
+    budget,
     discover,
     edge_probabilities,
     markov_check,
@@ -158,21 +159,51 @@ def test_a_time_limit_ends_a_search_with_a_legal_graph_and_says_so(method: PC) -
     assert "stopped" not in discover(m, method, seconds=1000).provenance
 
 
-def test_a_time_limit_keeps_the_resamples_done_or_says_that_there_are_none() -> None:
+def test_a_time_limit_keeps_the_resamples_done_or_says_that_there_are_none(monkeypatch) -> None:
     rng = np.random.default_rng(8)
     frame = sample(random_dag(20, 3, rng), 300, rng)
     with pytest.raises(OutOfTimeError, match="no resample was done before the time limit; give more seconds"):
         bootstrap(frame, BOSS(), seconds=1e-6)
-    cut = bootstrap(frame, BOSS(), times=5000, seconds=1.5)
+    # A clock that moves on when it is looked at: the test does not depend on how busy the machine is.
+    ticks = itertools.count()
+    monkeypatch.setattr(budget, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
+    cut = bootstrap(frame, BOSS(), times=5000, seconds=30)
     assert 0 < cut.times < 5000
     assert cut.provenance["stopped"] == f"time limit after {cut.times} of 5000 resamples"
 
 
-def test_the_first_interrupt_keeps_the_resamples_done() -> None:
+def test_the_first_interrupt_ends_a_search_and_a_second_one_raises() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        done = []
+        with budget.budget(None) as limit:
+            for item in budget.while_in_time(range(10), "searching"):
+                done.append(item)
+                if item == 3:
+                    signal.raise_signal(signal.SIGINT)
+            assert (done, limit.stopped) == ([0, 1, 2, 3], "interrupted")
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupted_bootstrap_keeps_the_resamples_done(monkeypatch) -> None:
     rng = np.random.default_rng(9)
     frame = sample(random_dag(20, 3, rng), 300, rng)
-    timer = threading.Timer(2.5, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    cut = bootstrap(frame, BOSS(), times=8000, seconds=30)
-    timer.join()
+    looks = itertools.count()
+
+    def interrupted_at_the_thirtieth_look() -> float:
+        if next(looks) == 30:
+            signal.raise_signal(signal.SIGINT)
+        return 0.0
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr(budget, "time", SimpleNamespace(monotonic=interrupted_at_the_thirtieth_look))
+    try:
+        cut = bootstrap(frame, BOSS(), times=8000)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert 0 < cut.times < 8000
     assert cut.provenance["stopped"].startswith("interrupted after")
