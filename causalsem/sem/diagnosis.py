@@ -142,9 +142,8 @@ def admissibility_notes(table: ParameterTable, rams: Sequence[RAM], found: Solut
             )
         notes += [] if ram.recursive else _feedback_notes(A, names, where)
     if found.active:
-        notes.append(
-            f"{len(found.active)} inequality constraint(s) bind; standard errors treat them as exact, which is too small near a bound"
-        )
+        said = "standard errors treat inequalities as exact and leave bounds out of account; neither is right at the edge"
+        notes.append(f"{len(found.active)} inequality constraint(s) or bound(s) bind; {said}")
     return notes
 
 

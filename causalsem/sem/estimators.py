@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -25,10 +25,10 @@ from causalsem.sem.least_squares import (
     normal_metric,
     unbiased_moment_covariance,
 )
-from causalsem.sem.matrices import RAM
+from causalsem.sem.matrices import RAM, implied
 from causalsem.sem.options import Plan, SEMOptions
 from causalsem.sem.ordinal_model import OrdinalLeastSquares, OrdinalPoint, ordinal_metric
-from causalsem.sem.reference_models import baseline, saturated
+from causalsem.sem.reference_models import baseline, saturated, saturated_moments
 from causalsem.sem.robust import ScaledTest, cross_products, sandwich, scaled_by_moments, score_matrix
 from causalsem.sem.sample import Sample
 from causalsem.sem.solver import Solution, minimise
@@ -227,11 +227,35 @@ def meat_of(setup: Setup, problem: Discrepancy, found: Solution, *, centred: boo
     return cross_products(score_matrix(point, setup.samples, of_moments=centred), setup.samples)
 
 
-def scaling_trace(setup: Setup, problem: Discrepancy, found: Solution, J: FloatArray) -> float:
+def scaling_trace(setup: Setup, problem: Discrepancy, found: Solution, J: FloatArray, x: Sequence[list[int]] | None = None) -> float:
     """Return tr(A⁻¹B), A the plan's information, B cross-products of scores: 1 per parameter if the data are normal."""
-    information = found.at.information if setup.plan.information == "expected" else _observed(problem, found)
+    if setup.plan.test_information == "h1" and x is not None and isinstance(problem, NormalML | FIML):
+        information = _through_moments(setup, problem, found.theta, x)
+    elif setup.plan.information == "expected":
+        information = found.at.information
+    else:
+        information = _observed(problem, found)
     bread = covariance_of_estimates(information, 1.0, J)
     return float("nan") if bread is None else float(np.vdot(bread, meat_of(setup, problem, found)))
+
+
+def _through_moments(setup: Setup, problem: NormalML | FIML, theta: FloatArray, x: Sequence[list[int]]) -> FloatArray:
+    """Return DᵀHD, H the saturated model's Hessian at the moments that the model implies, D their Jacobian."""
+    made: list[RAM] = []
+    starts: list[FloatArray] = []
+    jacobians: list[FloatArray] = []
+    for ram, sample, fixed in zip(problem.rams, setup.samples, x, strict=True):
+        at = implied(ram, theta)
+        fitted = replace(sample, covariance=at.sigma, mean=at.mu if ram.means else sample.mean)
+        one, start = saturated(ram, fitted, fixed, sum(len(t) for t in starts))
+        made.append(one)
+        starts.append(start)
+        jacobians.append(moment_jacobian(ram, at, problem.count)[saturated_moments(one)])
+    there = np.concatenate(starts)
+    H = derivatives_at(setup.discrepancy(made, len(there)), there, hessian=True).hessian
+    assert H is not None  # asked for
+    D = np.vstack(jacobians)
+    return np.asarray(D.T @ H @ D)
 
 
 def scaled_test(
@@ -249,7 +273,7 @@ def scaled_test(
     if kind == "yuan.bentler.mplus":
         full = fit_saturated(setup, rams, x)
         h1 = scaling_trace(setup, full.problem, full.found, np.zeros((0, full.count)))
-        h0 = scaling_trace(setup, model.problem, model.found, J)
+        h0 = scaling_trace(setup, model.problem, model.found, J, x)
         return ScaledTest((h1 - h0) / df, h1=h1 / full.count, h0=h0 / rows)
     if kind == "yuan.bentler":
         # Yuan & Bentler's own test weighs the moments at the model, which gives Satorra & Bentler's factor.

@@ -13,7 +13,7 @@ from causalsem.sem.discrepancy import NormalML
 from causalsem.sem.estimators import Compared, Setup
 from causalsem.sem.least_squares import moment_jacobian, normal_metric
 from causalsem.sem.matrices import RAM, implied, inverse_and_logdet
-from causalsem.sem.reference_models import saturated
+from causalsem.sem.reference_models import saturated, saturated_moments
 from causalsem.sem.robust import cross_products, score_matrix
 
 
@@ -51,9 +51,7 @@ def unrestricted(setup: Setup, rams: Sequence[RAM], x: Sequence[list[int]], *, s
         inverse = inverse_and_logdet(np.array(sample.covariance))
         if inverse is None:
             return None
-        i, j = np.tril_indices(ram.p)
-        place = {(int(a), int(b)): ram.p + k for k, (a, b) in enumerate(zip(i, j, strict=True))}
-        pick = np.array([place[int(a), int(b)] for a, b in zip(one.s_row, one.s_col, strict=True)] + one.m_row.tolist(), dtype=np.int64)
+        pick = saturated_moments(one)
         picks.append(pick)
         complete.append(share * normal_metric(inverse[0], means=True)[np.ix_(pick, pick)])
     problem = setup.discrepancy(made, sum(len(s) for s in starts))

@@ -110,8 +110,7 @@ def _fit(spec: Model, data: Data, options: SEMOptions, engine: str, notes: dict[
     begun = look(problem, start)
     check_identified(spec, table, rams, options, None if begun is None else begun[1])
     found = _solve(setup, problem, table, rams, constraints, options, engine, start, begun)
-    J = independent_rows(constraints.equal(found.theta, found.active)[1])
-    vcov = _covariance(setup, problem, found, J, options, table)
+    vcov = _covariance(setup, problem, found, constraints, options, table)
     # As in lavaan, an inequality that binds makes errors smaller but gives no degree of freedom.
     measures = fit_measures(table, rams, setup, problem, found, independent_rows(constraints.equal(found.theta)[1]))
     told = admissibility_notes(table, rams, found, constraints)
@@ -196,12 +195,18 @@ def _settled(
 
 
 def _covariance(
-    setup: Setup, problem: Discrepancy, found: Solution, J: FloatArray, options: SEMOptions, table: ParameterTable
+    setup: Setup, problem: Discrepancy, found: Solution, constraints: Constraints, options: SEMOptions, table: ParameterTable
 ) -> FloatArray | None:
     """Return the covariance of θ; raises NotIdentifiedError where the data leave a direction open."""
     if options.se == "none" or not table.count:
         return None
+    # As in lavaan, errors take an inequality that binds for exact, and no notice of a plain bound where they can do without.
+    relations = tuple(k for k in found.active if k < len(constraints.inequalities))
+    J = independent_rows(constraints.equal(found.theta, relations)[1])
     vcov = covariance_of(setup, problem, found, J)
+    if vcov is None and relations != found.active:
+        J = independent_rows(constraints.equal(found.theta, found.active)[1])
+        vcov = covariance_of(setup, problem, found, J)
     if vcov is None:
         flat = flat_directions(found.at.information, J)
         evidence = explanation(table, flat, "at the estimates ")

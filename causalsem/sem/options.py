@@ -20,6 +20,8 @@ class Plan:
     se: str
     test: str
     information: str
+    # Of the test where it is not that of the errors: "h1" takes the saturated model's Hessian at the model's moments.
+    test_information: str | None = None
 
 
 PLANS: Mapping[str, Plan] = {
@@ -212,6 +214,9 @@ class SEMOptions:
         observed = self.mimic == "mplus" and plan.discrepancy == "ML" and plan.test in ("standard", "yuan.bentler.mplus")
         if (self.fiml or self.two_level or observed) and self.information is None:
             plan = replace(plan, information="observed")
+        if self.cluster and self.estimator == "ML" and not self.two_level:
+            # As in lavaan, whose test reads a second setting that only estimator="MLR" sets to the Hessian.
+            plan = replace(plan, test_information="h1")
         # "robust" is the sandwich that goes with what is minimised.
         white = self.fiml or self.cluster is not None or plan.se == "robust.huber.white"
         own = "robust.huber.white" if plan.discrepancy == "ML" and white else "robust.sem"

@@ -21,6 +21,16 @@ def saturated(ram: RAM, sample: Sample, x: list[int], first: int = 0) -> tuple[R
     return _free(ram, sample, i[~inside], j[~inside], x, first)
 
 
+def saturated_moments(made: RAM) -> IntArray:
+    """Return where the parameters of a saturated model stand among all moments: means (where there are any), then vech Σ."""
+    i, j = np.tril_indices(made.p)
+    first = made.p if made.means else 0
+    place = {(a, b): first + k for k, (a, b) in enumerate(zip(i.tolist(), j.tolist(), strict=True))}
+    return np.array(
+        [place[a, b] for a, b in zip(made.s_row.tolist(), made.s_col.tolist(), strict=True)] + made.m_row.tolist(), dtype=np.int64
+    )
+
+
 def baseline(ram: RAM, sample: Sample, x: list[int], roots: list[int], first: int = 0) -> tuple[RAM, FloatArray]:
     """Return the independence model of one group and its θ at the sample; `roots` covary freely (or are the fixed `x`)."""
     i, j = np.tril_indices(ram.p)

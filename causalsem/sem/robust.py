@@ -41,14 +41,18 @@ def score_matrix(point: NormalPoint | FIMLPoint, samples: tuple[Sample, ...], *,
 def cross_products(scores: FloatArray, samples: tuple[Sample, ...]) -> FloatArray:
     """Return Σ sᵢsᵢᵀ / n, (k, k), with scores summed within clusters where there are any."""
     n = len(scores)
-    if samples[0].clusters is not None:
-        labels = np.concatenate([np.asarray(s.clusters) for s in samples])
+    if samples[0].clusters is None:
+        return np.asarray(scores.T @ scores / n)
+    out, first = np.zeros((scores.shape[1],) * 2), 0
+    for sample in samples:
+        labels = np.asarray(sample.clusters)
         _, member = np.unique(labels, return_inverse=True)
         summed = np.zeros((int(member.max()) + 1, scores.shape[1]))
-        np.add.at(summed, member.ravel(), scores)
-        # lavaan's correction for few clusters.
-        return np.asarray(summed.T @ summed / n * (len(summed) / (len(summed) - 1)))
-    return np.asarray(scores.T @ scores / n)
+        np.add.at(summed, member.ravel(), scores[first : first + len(labels)])
+        first += len(labels)
+        # lavaan's correction for few clusters, group by group.
+        out += summed.T @ summed * (len(summed) / (len(summed) - 1))
+    return out / n
 
 
 def sandwich(bread: FloatArray, meat: FloatArray) -> FloatArray:

@@ -65,6 +65,22 @@ def test_robust_errors_of_groups_are_those_of_groups_alone() -> None:
     np.testing.assert_allclose(both[both["group"] == 1]["se"], east["se"], rtol=1e-7)
 
 
+def test_clustered_errors_of_groups_are_those_of_groups_alone() -> None:
+    data = items().assign(town=np.repeat(np.arange(30), 10)).sort_values("shop")
+    data["town"] = data["town"].astype(str) + data["shop"]
+    both = fit_sem(CFA, data, group="shop", cluster="town").parameters
+    west = fit_sem(CFA, data[data["shop"] == "east"], cluster="town").parameters
+    np.testing.assert_allclose(both[both["group"] == 1]["se"], west["se"], rtol=1e-7)
+
+
+def test_a_bound_that_binds_leaves_the_errors_of_the_others_as_they_are() -> None:
+    free = fit_sem("f =~ a + l*b + c", items())
+    edge = float(free.coefficients["l"]) + 1e-4
+    with pytest.warns(AssumptionWarning, match="bind"):
+        bound = fit_sem(f"f =~ a + l*b + c\nf =~ lower({edge})*b", items())
+    np.testing.assert_allclose(bound.se, free.se, rtol=1e-2)
+
+
 def test_wishart_weighs_by_rows_less_one() -> None:
     normal, wishart = (fit_sem(CFA, items(), likelihood=kind) for kind in ("normal", "wishart"))
     assert wishart.measures["chisq"] == pytest.approx(normal.measures["chisq"] * 299 / 300, rel=1e-9)
