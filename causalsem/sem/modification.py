@@ -47,8 +47,11 @@ def modification_indices(fit: SEMFit, most: int | None = None) -> pd.DataFrame:
     frame = pd.DataFrame({"lhs": [r.lhs for r in freed], "op": [r.op for r in freed], "rhs": [r.rhs for r in freed], "mi": mi, "epc": epc})
     for name, observed in (("sepc_lv", False), ("sepc_all", True)):
         frame[name] = epc * _scales(fit, freed, observed=observed)
-    if fit.table.groups > 1:
-        frame["group"] = [r.group for r in freed]
+    two_level = fit.table.two_level
+    if len(fit.table.group_labels) > 1:
+        frame["group"] = [(r.group + 1) // 2 if two_level else r.group for r in freed]
+    if two_level:
+        frame["level"] = [2 - r.group % 2 for r in freed]
     ordered = frame.dropna(subset=["mi"]).sort_values("mi", ascending=False, kind="stable", ignore_index=True)
     return ordered if most is None else ordered.head(most)
 

@@ -13,13 +13,14 @@ from causalsem.sem.partable import ParameterTable, Row
 
 def table_as_lavaan(table: ParameterTable) -> str:
     """Return lavaan text that states every parameter; exact with lavaan(…) and with preset="lavaan"."""
-    lines = [_line([r for r in table.rows if (r.lhs, r.op, r.rhs) == key], table) for key in _keys(table)]
+    lines = []
+    for level in (1, 2) if table.two_level else (0,):
+        mine = [r for r in table.rows if r.level == level]
+        lines += [f"level: {level}"] if level else []
+        keys = dict.fromkeys((r.lhs, r.op, r.rhs) for r in mine)
+        lines += [_line([r for r in mine if (r.lhs, r.op, r.rhs) == key], table) for key in keys]
     lines += [str(r) for r in table.relations]
     return "\n".join(line for line in lines if line) + "\n"
-
-
-def _keys(table: ParameterTable) -> list[tuple[str, str, str]]:
-    return list(dict.fromkeys((r.lhs, r.op, r.rhs) for r in table.rows))
 
 
 def _line(rows: list[Row], table: ParameterTable) -> str:

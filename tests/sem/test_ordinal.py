@@ -163,3 +163,19 @@ def test_bounds_and_defined_values_work_on_thresholds() -> None:
     with pytest.warns(AssumptionWarning, match="bind"):
         bound = fit_sem(model + "\ngap > 1.5" if rows.loc["gap", "est"] < 1.5 else model + "\ngap < 0.5", responses(), ordered=list("abcd"))
     assert bound.measures["chisq"] > fit.measures["chisq"]
+
+
+@pytest.mark.parametrize("kind", ["delta", "theta"])
+def test_lavaan_text_of_an_ordinal_fit_gives_the_same_fit(kind: str) -> None:
+    fit = fit_sem(CFA + "\nf ~ x", responses(), ordered=list("abcd"), parameterization=kind)
+    again = fit_sem(fit.to_lavaan(), responses(), preset="lavaan", parameterization=kind)
+    assert again.measures["chisq"] == pytest.approx(fit.measures["chisq"], rel=1e-9)
+    assert again.measures["df"] == fit.measures["df"]
+
+
+def test_chinese_names_and_a_graph_work_with_ordered_variables() -> None:
+    from causalsem.graph import CausalGraph
+
+    data = responses().rename(columns={"x": "年龄", "a": "购买"})
+    fit = fit_sem(CausalGraph.parse("年龄 -> 购买"), data, ordered=["购买"])
+    assert fit.coefficients["购买~年龄"] > 0

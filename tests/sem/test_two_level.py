@@ -125,3 +125,16 @@ def test_rows_with_missing_values_are_left_out_with_a_warning() -> None:
     data.loc[3, "a"] = np.nan
     with pytest.warns(DataWarning, match="1 of"):
         fit_sem(MODEL, data, cluster="shop")
+
+
+def test_lavaan_text_of_a_two_level_fit_gives_the_same_fit() -> None:
+    fit = fit_sem(MODEL, shops(), cluster="shop")
+    again = fit_sem(fit.to_lavaan(), shops(), cluster="shop", preset="lavaan")
+    assert again.measures["chisq"] == pytest.approx(fit.measures["chisq"], rel=1e-9)
+    assert again.measures["df"] == fit.measures["df"]
+
+
+def test_modification_indices_tell_the_level() -> None:
+    frame = fit_sem(MODEL, shops(), cluster="shop").modification_indices()
+    assert set(frame["level"]) == {1, 2}
+    assert "group" not in frame
