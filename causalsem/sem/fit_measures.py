@@ -16,6 +16,8 @@ from causalsem.sem.matrices import Implied, inverse_and_logdet
 from causalsem.sem.sample import Sample
 
 CLOSE_FIT, BAD_FIT = 0.05, 0.08
+# A χ² below this is rounding.
+NOTHING = 1.5e-8
 
 
 def chisq_measures(chisq: float, df: int, *, plain: bool) -> dict[str, float]:
@@ -28,10 +30,10 @@ def incremental_measures(chisq: float, df: float, base: float, base_df: float) -
     out = {"baseline.chisq": base, "baseline.df": float(base_df)}
     out["baseline.pvalue"] = float(chdtrc(base_df, max(base, 0.0))) if base_df else math.nan
     gain, base_gain = max(chisq - df, 0.0), max(chisq - df, base - base_df, 0.0)
-    out["cfi"] = 1.0 if base_gain == 0.0 else 1.0 - gain / base_gain
+    out["cfi"] = 1.0 if base_gain < NOTHING else 1.0 - gain / base_gain
     tli = _ratio(base / base_df - chisq / df, base / base_df - 1.0) if df and base_df else 1.0
     # They compare with a larger model; where covariates' slopes are free in the baseline, it may be the smaller one.
-    larger = df <= base_df
+    larger = df <= base_df and base > NOTHING
     gap = base / base_df - chisq / df if df and base_df else 0.0
     nfi = (_ratio(base - chisq, base) if df else 1.0) if larger else math.nan
     return {

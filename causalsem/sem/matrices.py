@@ -123,7 +123,8 @@ def ram_of(table: ParameterTable, group: int, covariance: FloatArray, mean: Floa
 def _responses_of(table: ParameterTable, group: int, place: dict[str, int]) -> Responses:
     """Return the thresholds and scales of one group's ordered variables."""
     mine = [r for r in table.rows if r.group == group]
-    tau = [r for name in table.names[group - 1].ov for r in mine if r.op == "|" and r.lhs == name]
+    by_name = {n: sorted((r for r in mine if r.op == "|" and r.lhs == n), key=lambda r: int(r.rhs[1:])) for n in table.levels}
+    tau = [r for name in table.names[group - 1].ov for r in by_name.get(name, ())]
     ordered = [n for n in table.names[group - 1].ov if n in table.levels]
     scale = [next(r for r in mine if r.op == "~*~" and r.lhs == n) for n in ordered]
     x = table.names[group - 1].ov_x if table.conditional_x else ()

@@ -265,7 +265,9 @@ def _scaled(
     whole = (chisq, scaled_df) if test.shift or not df else (plain["chisq"], test.factor * scaled_df)
     close = rmsea_measures(*whole, n, groups)
     out |= {
-        f"{key}.scaled": v if df else math.nan for key, v in close.items() if key.startswith("rmsea") and not key.endswith(("level", "h0"))
+        f"{key}.scaled": v if df or setup.plan.test == "scaled.shifted" else math.nan
+        for key, v in close.items()
+        if key.startswith("rmsea") and not key.endswith(("level", "h0"))
     }
     if setup.plan.test == "mean.var.adjusted":
         return out

@@ -114,6 +114,13 @@ def _user_rows(statements: Iterable[Statement], role: Names, group: int, groups:
                 column=s.column,
                 expected="another variable",
             )
+        if s.op == "|" and not (rhs[:1] == "t" and rhs[1:].isdecimal() and int(rhs[1:])):
+            raise ModelSyntaxError(
+                f"model text, line {s.line} column {s.column}: {rhs!r} is no threshold; expected t1, t2, …",
+                line=s.line,
+                column=s.column,
+                expected="t1, t2, …",
+            )
         key = (lhs, s.op, rhs)
         known = key in rows
         row = rows.setdefault(key, Row(lhs, s.op, rhs, True, group, free=1))
@@ -190,6 +197,10 @@ def _with_responses(rows: list[Row], role: Names, options: SEMOptions, levels: M
     """Return the rows with thresholds and scales of the ordered variables, whose error variances and intercepts are fixed."""
     ordered = [n for n in role.ov if n in levels]
     known = {(r.lhs, r.op, r.rhs): r for r in rows}
+    for row in rows:
+        if row.op == "|" and int(row.rhs[1:]) >= levels.get(row.lhs, 0):
+            count = levels.get(row.lhs, 0)
+            raise SettingError(f"{row.lhs}|{row.rhs} is one threshold too many: {row.lhs!r} has {count} categories; leave it out")
     for name in ordered:
         for k in range(1, levels[name]):
             if (name, "|", f"t{k}") not in known:

@@ -107,6 +107,8 @@ ERRORS: list[Case] = [
     ("many categories", lambda: fit_sem(MODEL, good(), ordered=["buy"]), DataError, "categories"),
     ("ML of ordered variables", lambda: fit_sem(MODEL, binary(), ordered=["buy"], estimator="ML"), SettingError, "not built for ordered"),
     ("a misspelt ordered variable", lambda: fit_sem(MODEL, binary(), ordered=["bui"]), UnknownNameError, "did you mean 'buy'"),
+    ("a threshold of no number", lambda: fit_sem(MODEL + "\nbuy | low", binary()), ModelSyntaxError, "no threshold"),
+    ("a threshold too many", lambda: fit_sem(MODEL + "\nbuy | t1 + t2", binary()), SettingError, "one threshold too many"),
     ("an ordered variable of one value", lambda: fit_sem(MODEL, good().assign(buy=1), ordered=["buy"]), DataError, "categories"),
     (
         "missing values of ordered variables kept",

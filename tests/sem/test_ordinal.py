@@ -179,3 +179,11 @@ def test_chinese_names_and_a_graph_work_with_ordered_variables() -> None:
     data = responses().rename(columns={"x": "年龄", "a": "购买"})
     fit = fit_sem(CausalGraph.parse("年龄 -> 购买"), data, ordered=["购买"])
     assert fit.coefficients["购买~年龄"] > 0
+
+
+def test_a_threshold_fixed_in_the_text_keeps_its_place_among_the_others() -> None:
+    free = fit_sem(CFA, responses(), ordered=list("abcd"))
+    t2 = float(free.coefficients["a|t2"])
+    fixed = fit_sem(CFA + f"\na | {t2}*t2", responses(), ordered=list("abcd"))
+    assert fixed.measures["chisq"] == pytest.approx(free.measures["chisq"], abs=1e-8)
+    assert fixed.coefficients["a|t1"] == pytest.approx(free.coefficients["a|t1"], abs=1e-8)
