@@ -279,9 +279,16 @@ def scaled_test(
         # Yuan & Bentler's own test weighs the moments at the model, which gives Satorra & Bentler's factor.
         kind = "satorra.bentler"
     D, V, gammas = moment_parts(setup, model.problem, model.found.theta, x)
+    return moment_test(setup, D, V, gammas, null_space(J), df, kind)
+
+
+def moment_test(
+    setup: Setup, D: list[FloatArray], V: list[FloatArray], gammas: list[FloatArray], K: FloatArray, df: int, kind: str
+) -> ScaledTest:
+    """Return the scaled test of a model with Jacobians D; Mplus takes n − 1 for ordered variables and whole degrees of freedom."""
     if setup.mplus and setup.ordinal:
         gammas = [g * (s.n - 1) / s.n for g, s in zip(gammas, setup.samples, strict=True)]
-    test = scaled_by_moments(D, V, gammas, setup.shares, null_space(J), df, kind)
+    test = scaled_by_moments(D, V, gammas, setup.shares, K, df, kind)
     if setup.mplus and test.df is not None:
         whole = float(np.floor(test.df + 0.5))
         return ScaledTest(test.factor * test.df / whole, 0.0, whole)

@@ -11,7 +11,7 @@ from scipy.special import chdtrc
 from causalsem._values import FloatArray
 from causalsem.sem import two_level_measures
 from causalsem.sem.discrepancy import Discrepancy, NormalPoint
-from causalsem.sem.estimators import Compared, Setup, fit_baseline, fit_saturated, moment_parts, scaled_test
+from causalsem.sem.estimators import Compared, Setup, fit_baseline, fit_saturated, moment_parts, moment_test, scaled_test
 from causalsem.sem.fiml import FIML
 from causalsem.sem.fiml_corrected import corrected_test, unrestricted
 from causalsem.sem.fit_measures import (
@@ -35,7 +35,7 @@ from causalsem.sem.matrices import RAM, Implied, implied
 from causalsem.sem.ordinal_measures import CategoricalML, baseline_jacobian, categorical_ml, plain_measures
 from causalsem.sem.ordinal_model import OrdinalPoint
 from causalsem.sem.partable import ParameterTable
-from causalsem.sem.robust import ScaledTest, scaled_by_moments
+from causalsem.sem.robust import ScaledTest
 from causalsem.sem.solver import Solution
 from causalsem.sem.standard_errors import covariance_of_estimates
 from causalsem.sem.two_level import TwoLevelML
@@ -217,7 +217,7 @@ def _ordinal(
     _, V, gammas = moment_parts(setup, problem, found.theta, None)
     stacked = _columns_apart([baseline_jacobian(m) for m in point.problem.moments])
     identity = np.eye(stacked[0].shape[1])
-    base_test = scaled_by_moments(stacked, V, gammas, setup.shares, identity, base_df, setup.plan.test) if df else None
+    base_test = moment_test(setup, stacked, V, gammas, identity, base_df, setup.plan.test) if df else None
     bread = covariance_of_estimates(found.at.information, 1.0, J)
     robust = None if bread is None else categorical_ml(point, n, bread, df, base_df)
     return out | _scaled(out, test, base_test, df, base_df, setup, robust)
