@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import importlib.util
 import json
+import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -14,7 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from causalsem.identify import Query, identify
 from causalsem.report import explore, write_report
@@ -49,6 +54,14 @@ class Browser:
 
     def run(self, script: str) -> Any:
         return self.post("/execute/sync", {"script": script, "args": []})
+
+    def wait(self, script: str, seconds: float = 60) -> Any:
+        """Run a script until what it returns is true, and return that."""
+        for _ in range(int(4 * seconds)):
+            if found := self.run(script):
+                return found
+            time.sleep(0.25)
+        raise TimeoutError(f"not within {seconds} s: {script}")
 
     def find(self, css: str) -> str:
         return str(self.post("/element", {"using": "css selector", "value": css})[ELEMENT])
@@ -230,6 +243,87 @@ def test_the_card_of_a_notebook_works_inside_its_sandbox(browser, make_findings,
     browser.post("/frame", {"id": None})
     assert told == "exposure points to it: activity it points to: browse, buy"
     assert browser.log("browser") == []
+
+
+AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+FINDINGS = """
+const done = arguments[arguments.length - 1];
+axe.run().then(r => done(r.violations.map(v => `${v.impact} ${v.id}: ${v.nodes.map(n => n.html.slice(0, 120)).slice(0, 3)}`)));
+"""
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_axe_core_finds_nothing_serious(browser, make_findings, tmp_path, language):
+    if not AXE.exists():
+        pytest.skip("needs axe-core; run: npm install --no-save axe-core@4")
+    browser.open(write_report(make_findings(CHINESE), tmp_path / "report.html", language=language))
+    browser.click("#mark")
+    browser.click("#matrix summary")
+    browser.run(AXE.read_text(encoding="utf-8") + "; window.axe = axe;")
+    assert browser.run("return axe.version").startswith("4.")
+    found = browser.post("/execute/async", {"script": FINDINGS, "args": []})
+    assert [line for line in found if line.startswith(("serious", "critical"))] == []
+    browser.run("document.body.append(document.createElement('img'))")
+    planted = browser.post("/execute/async", {"script": FINDINGS, "args": []})
+    assert any(line.startswith("critical image-alt") for line in planted)
+
+
+NOTEBOOK = """
+import causalsem as cs
+cs.explore(cs.CausalGraph.parse("浏览 -> 加购; 加购 -> 购买; 浏览 -> 购买"))
+"""
+
+
+@pytest.fixture
+def lab(tmp_path) -> Iterator[str]:
+    """A JupyterLab of its own on a trusted notebook that was run; its address."""
+    if importlib.util.find_spec("jupyterlab") is None:
+        pytest.skip("needs JupyterLab; run: pip install jupyterlab")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(NOTEBOOK)])
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    nbformat.write(notebook, tmp_path / "card.ipynb")
+    kept = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "HOME")}
+    environment = {**os.environ, **kept}
+    subprocess.run(
+        [sys.executable, "-m", "jupyter", "trust", str(tmp_path / "card.ipynb")], env=environment, check=True, capture_output=True
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = [
+        "--no-browser",
+        "--allow-root",
+        f"--port={port}",
+        f"--ServerApp.root_dir={tmp_path}",
+        "--IdentityProvider.token=",
+        "--LabApp.news_url=",
+    ]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", *options], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        for _ in range(240):
+            with socket.socket() as asked:
+                if asked.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.25)
+        yield f"http://127.0.0.1:{port}/lab/tree/card.ipynb"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+@pytest.mark.slow
+def test_the_card_works_in_jupyterlab(browser, lab):
+    browser.post("/url", {"url": lab})
+    browser.wait("return document.querySelector('.jp-RenderedHTML iframe') !== null", 120)
+    browser.post("/frame", {"id": {ELEMENT: browser.find(".jp-RenderedHTML iframe")}})
+    browser.wait("return document.querySelector('#info')?.textContent.length > 0")
+    browser.run("document.querySelector(\".node[data-n='0']\").dispatchEvent(new MouseEvent('click', {bubbles: true}))")
+    told = " ".join(browser.run("return document.querySelector('#info').textContent").split())
+    browser.post("/frame", {"id": None})
+    assert "加购" in told
+    assert "购买" in told
 
 
 def test_nothing_sticks_out_of_a_narrow_window(browser, make_findings, tmp_path):
