@@ -14,6 +14,7 @@ ENGINES = {
     ("independence", "causal-learn"): "causalsem.engines.causal_learn:kernel_test",
     ("discover", "flopsearch"): "causalsem.engines.flopsearch:discover",
     ("discover", "andrey"): "causalsem.engines.andrey:discover",
+    ("cd_nod", "causal-learn"): "causalsem.engines.causal_learn:cd_nod",
     ("fit_sem", "semopy"): "causalsem.engines.semopy:fit",
     ("identify", "dowhy"): "causalsem.engines.dowhy:identify",
     ("estimate", "econml"): "causalsem.engines.econml:causal_forest",

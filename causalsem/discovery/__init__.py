@@ -5,6 +5,8 @@ from causalsem.discovery.blocks import BlockMoments, degenerate_moments, hurdle_
 from causalsem.discovery.bootstrap import bootstrap
 from causalsem.discovery.boss import BOSS
 from causalsem.discovery.calibration import EdgeProbabilities, edge_probabilities
+from causalsem.discovery.cd_nod import CDNOD, cd_nod
+from causalsem.discovery.contexts import with_contexts
 from causalsem.discovery.dagma import DAGMA
 from causalsem.discovery.direct_lingam import DirectLiNGAM
 from causalsem.discovery.discover import discover
@@ -14,6 +16,7 @@ from causalsem.discovery.ges import GES
 from causalsem.discovery.grasp import GRaSP
 from causalsem.discovery.independence import KCI, TESTS, ChiSquare, ConditionalGaussian, FisherZ, GSquare, RegressionTest
 from causalsem.discovery.kinds import VariableKind, variable_kinds
+from causalsem.discovery.lagged import lagged
 from causalsem.discovery.markov import MarkovCheck, markov_check
 from causalsem.discovery.methods import METHODS, Method
 from causalsem.discovery.notears import NOTEARS
@@ -23,8 +26,15 @@ from causalsem.discovery.rfci import RFCI
 from causalsem.discovery.sensitivity import sensitivity
 from causalsem.discovery.sortability import r2_sortability, varsortability
 from causalsem.discovery.stability import EdgeStability
+from causalsem.discovery.var_lingam import VARLiNGAM, var_lingam
 
 __all__ = [
+    "with_contexts",
+    "var_lingam",
+    "VARLiNGAM",
+    "lagged",
+    "cd_nod",
+    "CDNOD",
     "DAGMA",
     "NOTEARS",
     "r2_sortability",

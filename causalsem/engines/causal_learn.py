@@ -14,7 +14,7 @@ import numpy.typing as npt
 from causalsem._values import BoolArray, FloatArray
 from causalsem.behaviour import Moments
 from causalsem.discovery.direct_lingam import DirectLiNGAM, dag_of_order
-from causalsem.discovery.fci import FCI
+from causalsem.discovery.fci import FCI, as_pag
 from causalsem.discovery.found import Conflict, Found, Rules
 from causalsem.discovery.ges import GES
 from causalsem.discovery.order import precedence
@@ -22,6 +22,7 @@ from causalsem.discovery.orient import Collider, orient
 from causalsem.discovery.pc import PC
 from causalsem.errors import CausalSEMError, NotInstalledError, SettingError
 from causalsem.graph.causal_graph import ARROW, CIRCLE, TAIL, MarkArray
+from causalsem.graph.pag import PAG
 
 # causal-learn writes graph[i, j] = mark at i of the edge i – j: −1 tail, 1 arrow, 2 circle.
 THEIR_MARKS = {0: 0, -1: TAIL, 1: ARROW, 2: CIRCLE}
@@ -47,6 +48,17 @@ def discover(data: Moments | FloatArray, settings: Any, rules: Rules) -> Found:
             raise CausalSEMError(message) from why
 
 
+def cd_nod(rows: FloatArray, alpha: float, kernel: bool, rules: Rules) -> Found:
+    """Return what causal-learn's CD-NOD finds in rows whose last column is the context, within the rules."""
+    try:
+        from causallearn.search.ConstraintBased.CDNOD import cdnod
+    except ImportError:
+        raise NotInstalledError("causal-learn", need="CD-NOD") from None
+    with silenced():
+        graph = cdnod(rows[:, :-1], rows[:, -1:], alpha, "kci" if kernel else "fisherz", show_progress=False)
+    return _within(_marks(graph.G.graph), Moments.from_rows(rows, [f"X{k}" for k in range(rows.shape[1])]), rules)
+
+
 def kernel_test(rows: FloatArray) -> float:
     """Return the p-value of causal-learn's KCI for columns 0 and 1 of rows given the others."""
     try:
@@ -60,7 +72,8 @@ def kernel_test(rows: FloatArray) -> float:
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
     """Swallow what causal-learn prints and warns about."""
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+    nowhere = io.StringIO()
+    with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
@@ -106,7 +119,18 @@ def _fci(data: Moments, settings: FCI, rules: Rules) -> Found:
         node_names=nodes,
         correlation=data.correlation,
     )
-    return Found(_marks(graph.graph), "PAG")
+    return _as_pag(_marks(graph.graph), rules)
+
+
+def _as_pag(marks: MarkArray, rules: Rules) -> Found:
+    """Return their marks as a PAG; arrows on a cycle, which contradictory tests leave in theirs, are weakened and told."""
+    graph = PAG(marks != 0)
+    for i, j in np.argwhere(marks == ARROW).tolist():
+        graph.put_head(i, j)
+    for i, j in np.argwhere(marks == TAIL).tolist():
+        graph.put_tail(i, j)
+    graph.settle()
+    return as_pag(graph, rules, [])
 
 
 def _ges(data: Moments, settings: GES, rules: Rules) -> Found:
