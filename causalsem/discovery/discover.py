@@ -167,11 +167,13 @@ def _selected(data: Data, names: Iterable[str] | None) -> Data:
 
 def _warn_if_discrete(data: BehaviourTable | pd.DataFrame, settings: Method) -> None:
     """Warn when Gaussian tests or scores are used though every column has only a few values."""
+    if settings.consumes != "moments" or getattr(settings, "test", None) is not None or bool(getattr(settings, "hidden", 0)):
+        return
     table = as_table(data)
     sample = table.matrix()[:10_000]
-    if settings.consumes == "moments" and all(len(np.unique(column)) <= FEW_VALUES for column in sample.T):
+    if all(len(np.unique(column)) <= FEW_VALUES for column in sample.T):
         message = (
             f"all {len(table.names)} variables have at most {FEW_VALUES} values, but {type(settings).__name__} assumes linear relations "
-            "with Gaussian noise; read the arrows with care, or use continuous or count measures of the same behaviours"
+            "with Gaussian noise; use PC(test=GSquare()), or discover(degenerate_moments(table), PC())"
         )
         warnings.warn(message, AssumptionWarning, stacklevel=3)

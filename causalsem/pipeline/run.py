@@ -7,7 +7,7 @@ import pandas as pd
 
 from causalsem._progress import stages
 from causalsem.behaviour import BehaviourTable, EventLog, behaviours, moments
-from causalsem.discovery import bootstrap, discover
+from causalsem.discovery import Auto, bootstrap, discover
 from causalsem.effects import (
     Balance,
     Estimate,
@@ -56,7 +56,8 @@ def run(
         known = knowledge or Knowledge(tiers=table.tiers)
         m = moments(table)
         begin("causal graph")
-        graph = discover(m, recipe.discovery, knowledge=known)
+        # Auto looks at the columns themselves; every other method does with their moments.
+        graph = discover(table if isinstance(recipe.discovery, Auto) else m, recipe.discovery, knowledge=known)
         begin("how sure is each arrow")
         stability = bootstrap(table, recipe.discovery, knowledge=known, times=recipe.times, seed=recipe.seed)
         begin("structural equations")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from causalsem.behaviour import BehaviourTable, Moments, moments
-from causalsem.discovery import METHODS, discover
+from causalsem.discovery import METHODS, PC, GSquare, degenerate_moments, discover
 from causalsem.discovery.methods import as_method
 from causalsem.errors import AssumptionWarning, DataError, InputError, KnowledgeError, MomentsError, SettingError, UnknownNameError
 from causalsem.graph import CausalGraph, Knowledge, to_cpdag, with_knowledge
@@ -177,8 +177,11 @@ def test_contradictory_knowledge_is_refused_before_any_search() -> None:
 def test_only_discrete_rows_warn_and_name_a_better_method() -> None:
     rng = np.random.default_rng(5)
     binary = (sample(random_dag(4, 2, rng), 300, rng) > 0).astype(float)
-    with pytest.warns(AssumptionWarning, match="at most 5 values.*use"):
+    with pytest.warns(AssumptionWarning, match=r"at most 5 values.*use PC\(test=GSquare\(\)\)"):
         discover(binary, "PC")
+    # What the warning advises does not warn.
+    discover(binary, PC(test=GSquare()))
+    discover(degenerate_moments(binary), PC())
     # Mixed tables and moments are used as they are: warnings are errors here.
     discover(binary.assign(v0=rng.normal(size=300)), "PC")
     discover(moments(binary), "PC")
