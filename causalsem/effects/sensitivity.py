@@ -58,6 +58,25 @@ class RobustnessValue:
     point: float
     limit: float
     benchmarks: pd.DataFrame
+    value: float
+    se: float
+    df: int
+
+    def bounds(self, times: float = 1.0) -> pd.DataFrame:
+        """Return what the estimate would be, had a confounder `times` as strong as each measured variable been left out.
+
+        Columns variable, with_treatment, with_outcome (the confounder's partial R², at most 1), value, se (Cinelli & Hazlett
+        2020, section 4.4), brought towards zero; NaN where no confounder can be that strong.
+        """
+        if not times > 0:
+            raise SettingError(f"times is {times}; use a number above 0, such as 2 for twice as strong")
+        told = [
+            _adjusted(self.value, self.se, self.df, r2d, r2y, times)
+            for r2d, r2y in zip(self.benchmarks["with_treatment"], self.benchmarks["with_outcome"], strict=True)
+        ]
+        frame = pd.DataFrame(told, columns=["with_treatment", "with_outcome", "value", "se"])
+        frame.insert(0, "variable", self.benchmarks["variable"].to_numpy())
+        return frame
 
     def __repr__(self) -> str:
         return (
@@ -121,6 +140,7 @@ def robustness_value(data: Data, adjust: AdjustmentSet, *, share: float = 1.0, l
         raise SettingError("the robustness value is of one treatment; ask for one at a time")
     T, Y, X = problem.T[:, 0], problem.Y, with_intercept(problem.Z)
     t, df = _t_ratio(T, Y, X)
+    value = _slope(T, Y, X)
     f = share * abs(t) / math.sqrt(df)
     critical = student.ppf((1 + level) / 2, df - 1) / math.sqrt(df - 1)
     rows = []
@@ -132,7 +152,7 @@ def robustness_value(data: Data, adjust: AdjustmentSet, *, share: float = 1.0, l
     names = [name for name, column in zip(problem.adjustment, problem.Z.T, strict=True) if np.ptp(column) > 0]
     benchmarks = pd.DataFrame(rows, columns=["with_treatment", "with_outcome"])
     benchmarks.insert(0, "variable", names)
-    return RobustnessValue(t**2 / (t**2 + df), _robustness(f), _robustness(max(0.0, f - critical)), benchmarks)
+    return RobustnessValue(t**2 / (t**2 + df), _robustness(f), _robustness(max(0.0, f - critical)), benchmarks, value, abs(value / t), df)
 
 
 def placebo_treatment(
@@ -224,6 +244,28 @@ def _t_ratio(x: FloatArray, y: FloatArray, X: FloatArray) -> tuple[float, int]:
     slope = (rx @ ry) / (rx @ rx)
     residual = ry - slope * rx
     return float(slope * math.sqrt(rx @ rx) / math.sqrt((residual @ residual) / df)), df
+
+
+def _slope(x: FloatArray, y: FloatArray, X: FloatArray) -> float:
+    """Return the coefficient of x in the regression of y on x and X."""
+    basis = np.linalg.qr(X)[0]
+    rx = x - basis @ (basis.T @ x)
+    return float((rx @ y) / (rx @ rx))
+
+
+def _adjusted(value: float, se: float, df: int, r2d: float, r2y: float, times: float) -> tuple[float, float, float, float]:
+    """Return a confounder's partial R² with treatment and outcome, and the estimate and its error less its bias.
+
+    r2d, r2y are the benchmark's; the confounder is orthogonal to it, and `times` as strong with both.
+    """
+    with_d = times * r2d / (1 - r2d)
+    shared = times * r2d**2 / ((1 - times * r2d) * (1 - r2d)) if times * r2d < 1 else math.inf
+    if with_d >= 1 or shared >= 1:
+        return math.nan, math.nan, math.nan, math.nan
+    with_y = min(1.0, ((math.sqrt(times) + math.sqrt(shared)) / math.sqrt(1 - shared)) ** 2 * r2y / (1 - r2y))
+    bias = se * math.sqrt(df * with_y * with_d / (1 - with_d))
+    error = se * math.sqrt((1 - with_y) / (1 - with_d) * df / (df - 1))
+    return with_d, with_y, math.copysign(abs(value) - bias, value), error
 
 
 def _robustness(f: float) -> float:

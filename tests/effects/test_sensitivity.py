@@ -111,3 +111,28 @@ def test_settings_outside_their_range_are_refused(binary_world, given):
         subset(binary_world(100), given(), share=2)
     with pytest.raises(SettingError, match="share is 0"):
         robustness_value(binary_world(100), given(), share=0)
+
+
+def test_bounds_are_those_published_for_darfur():
+    from causalsem.effects.sensitivity import _adjusted
+
+    # Cinelli & Hazlett (2020): effect 0.097 (0.023, 783 df); a confounder once, twice, three times as strong as gender leaves these.
+    r2d, f2y = 0.009164 / 1.009164, 0.12237
+    for times, with_d, with_y, value in ((1, 0.009, 0.125, 0.075), (2, 0.018, 0.249, 0.053), (3, 0.027, 0.374, 0.030)):
+        found = _adjusted(0.09732, 0.02326, 783, r2d, f2y / (1 + f2y), times)
+        assert found[:3] == pytest.approx((with_d, with_y, value), abs=0.0006)
+
+
+def test_leaving_out_a_measured_confounder_moves_the_estimate_as_its_partial_r2_say(given):
+    rng = np.random.default_rng(4)
+    n = 4000
+    z1, u = rng.standard_normal((2, n))
+    t = 0.5 * z1 + 0.5 * u + rng.standard_normal(n)
+    table = pd.DataFrame({"z1": z1, "u": u, "t": t, "y": 0.4 * t + z1 + u + rng.standard_normal(n)})
+    # u is as strong as z1 and left out: the bound by z1 takes the estimate back to about the truth.
+    bound = robustness_value(table, given(["z1"])).bounds()
+    assert robustness_value(table, given(["z1"])).value > 0.7
+    assert bound["value"][0] == pytest.approx(0.4, abs=0.12)
+    assert bound["value"][0] < robustness_value(table, given(["z1"])).bounds(0.5)["value"][0]
+    with pytest.raises(SettingError, match="times is 0"):
+        robustness_value(table, given(["z1"])).bounds(0)
