@@ -8,12 +8,15 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from causalsem.errors import FileError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -83,6 +86,31 @@ def read_json(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
     if found != kind:
         raise FileError(f"{os.fspath(path)} holds {found!r}, not {kind!r}; hand in a file of that kind", path=Path(path))
     return payload
+
+
+def write_parquet(path: str | os.PathLike[str], frame: pd.DataFrame, about: dict[str, Any] | None = None) -> Path:
+    """Write a frame as Parquet, whole or not at all; `about` travels in its metadata."""
+    frame = frame.copy(deep=False)
+    frame.attrs = about or {}
+    with whole_file(path) as temporary:
+        frame.to_parquet(temporary, index=False)
+    return Path(path)
+
+
+def read_parquet(path: str | os.PathLike[str], kind: str | None = None) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return the frame of a Parquet file and what its metadata say, whose "format" must be `kind` unless that is None."""
+    import pandas as pd
+
+    if not Path(path).is_file():
+        raise FileError(f"no file {os.fspath(path)}; check the path", path=Path(path))
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as why:
+        raise FileError(f"{os.fspath(path)} is not Parquet: {why}; was it cut short?", path=Path(path)) from why
+    about, frame.attrs = dict(frame.attrs), {}
+    if kind is not None and about.get("format") != kind:
+        raise FileError(f"{os.fspath(path)} holds {about.get('format')!r}, not {kind!r}; hand in a file of that kind", path=Path(path))
+    return frame, about
 
 
 def _plain(value: object) -> object:

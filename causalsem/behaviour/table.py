@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from causalsem._cards import mimebundle
-from causalsem._values import FloatArray, json_text, read_json, whole_file, write_text
+from causalsem._values import FloatArray, json_text, read_json, read_parquet, write_parquet, write_text
 from causalsem.errors import DataError, NoRowsError, SettingError, check_names, shown
 
 Role = Literal["trait", "exposure", "behaviour", "outcome"]
@@ -133,8 +133,7 @@ class BehaviourTable:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write keys and variables as Parquet, and roles, tiers and levels as JSON beside it."""
         keys = self.keys.rename(columns=lambda name: f"key:{name}")
-        with whole_file(path) as temporary:
-            pd.concat([keys, self.frame], axis=1).to_parquet(temporary, index=False)
+        write_parquet(path, pd.concat([keys, self.frame], axis=1))
         about = {"format": FORMAT, "roles": dict(self.roles), "tiers": self.tiers, "levels": dict(self.levels)}
         write_text(Path(path).with_suffix(".json"), json_text(about))
         return Path(path)
@@ -143,7 +142,7 @@ class BehaviourTable:
     def load(cls, path: str | os.PathLike[str]) -> BehaviourTable:
         """Return the table that `save` wrote."""
         about = read_json(Path(path).with_suffix(".json"), FORMAT)
-        whole = pd.read_parquet(path)
+        whole, _ = read_parquet(path)
         marked = [c for c in whole.columns if c.startswith("key:")]
         keys = whole[marked].rename(columns=lambda name: name.removeprefix("key:"))
         return cls(whole.drop(columns=marked), keys, about["roles"], about["tiers"], about["levels"])

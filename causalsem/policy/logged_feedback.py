@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from causalsem._cards import mimebundle
-from causalsem._values import FloatArray, IntArray, frozen, json_text, read_json, whole_file, write_text
-from causalsem.errors import DataError, FileError, NoRowsError, SettingError, UnknownNameError, shown
+from causalsem._values import FloatArray, IntArray, frozen, json_text, read_json, read_parquet, write_parquet, write_text
+from causalsem.errors import DataError, NoRowsError, SettingError, UnknownNameError, shown
 
 if TYPE_CHECKING:
     from causalsem.behaviour import EventLog
@@ -203,8 +203,7 @@ class LoggedFeedback:
         parts += [self.outcomes.rename(columns=lambda name: f"outcome:{name}")]
         rest = {"action": self.action, "propensity": self.propensity}
         rest |= {name: getattr(self, name) for name in ("position", "time", "user") if getattr(self, name) is not None}
-        with whole_file(path) as temporary:
-            pd.concat([*parts, pd.DataFrame(rest)], axis=1).to_parquet(temporary, index=False)
+        write_parquet(path, pd.concat([*parts, pd.DataFrame(rest)], axis=1))
         about = {"format": FORMAT, "estimated": self.estimated, "actions": self.actions}
         about |= {"action_features": self.features, "action_feature_names": self.action_feature_names}
         write_text(Path(path).with_suffix(".json"), json_text(about))
@@ -214,9 +213,7 @@ class LoggedFeedback:
     def load(cls, path: str | os.PathLike[str]) -> LoggedFeedback:
         """Return the feedback that `save` wrote."""
         about = read_json(Path(path).with_suffix(".json"), FORMAT)
-        if not Path(path).exists():
-            raise FileError(f"no file {os.fspath(path)}; check the path", path=Path(path))
-        whole = pd.read_parquet(path)
+        whole, _ = read_parquet(path)
         parts = {mark: [c for c in whole.columns if c.startswith(mark)] for mark in ("context:", "outcome:")}
         names = tuple(about["action_feature_names"])
         optional = {name: whole[name].to_numpy() for name in ("position", "time", "user") if name in whole.columns}

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from causalsem._values import IntArray, json_text, whole_file, write_text
+from causalsem._values import IntArray, json_text, whole_file, write_parquet, write_text
 from causalsem.errors import DataError, UnknownNameError
 from causalsem.recommend.weights import PairWeights
 
@@ -116,9 +116,7 @@ def spark_als(weights: PairWeights, home: Path) -> Written:
     item, items = _codes(shown["item"])
     rating = (shown["outcome"] * shown["weight"]).to_numpy(dtype=np.float32)
     table = pd.DataFrame({"user": user.astype(np.int32), "item": item.astype(np.int32), "rating": rating})
-    with whole_file(home / "als.parquet") as temporary:
-        table.to_parquet(temporary, index=False)
-    return {"ratings": home / "als.parquet", **_who(users, items, home)}
+    return {"ratings": write_parquet(home / "als.parquet", table), **_who(users, items, home)}
 
 
 TARGETS: Mapping[str, Callable[[PairWeights, Path], Written]] = {

@@ -6,15 +6,16 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from causalsem._cards import mimebundle
 from causalsem._progress import progress
-from causalsem._values import FloatArray, IntArray, whole_file
+from causalsem._values import FloatArray, IntArray, read_parquet, write_parquet
 from causalsem.behaviour import BehaviourTable
-from causalsem.errors import DataError, FileError, SettingError, UnknownNameError, check_names
+from causalsem.errors import DataError, SettingError, UnknownNameError, check_names
 from causalsem.outcome import OutcomeModel
 from causalsem.outcome.encoder import Encoded
 
@@ -70,26 +71,14 @@ class Scores:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write one Parquet file, whole or not at all; what the scores mean travels in its metadata."""
-        frame = self.frame.copy()
-        about = {"format": FORMAT, "treatment": self.treatment, "outcome": self.outcome}
-        frame.attrs = about | {"cold_users": self.cold_users, "cold_items": self.cold_items, "cut": self.cut}
-        with whole_file(path) as temporary:
-            frame.to_parquet(temporary, index=False)
-        return Path(path)
+        about: dict[str, Any] = {"format": FORMAT, "treatment": self.treatment, "outcome": self.outcome}
+        about |= {"cold_users": self.cold_users, "cold_items": self.cold_items, "cut": self.cut}
+        return write_parquet(path, self.frame, about)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Scores:
         """Return the scores that `save` wrote; raises FileError for another file."""
-        if not Path(path).is_file():
-            raise FileError(f"no file {os.fspath(path)}; check the path", path=Path(path))
-        try:
-            frame = pd.read_parquet(path)
-        except (OSError, ValueError) as why:
-            raise FileError(f"{os.fspath(path)} is not Parquet: {why}; was it cut short?", path=Path(path)) from why
-        about = frame.attrs
-        if about.get("format") != FORMAT:
-            raise FileError(f"{os.fspath(path)} holds no scores of causalsem; hand in a file that Scores.save wrote", path=Path(path))
-        frame.attrs = {}
+        frame, about = read_parquet(path, FORMAT)
         return cls(frame, about["treatment"], about["outcome"], about["cold_users"], about["cold_items"], about["cut"])
 
     def __len__(self) -> int:

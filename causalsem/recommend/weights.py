@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from causalsem._cards import mimebundle
-from causalsem._values import FloatArray, whole_file
+from causalsem._values import FloatArray, read_parquet, write_parquet
 from causalsem.behaviour import BehaviourTable
-from causalsem.errors import AssumptionWarning, DataError, FileError, SettingError, check_names
+from causalsem.errors import AssumptionWarning, DataError, SettingError, check_names
 from causalsem.outcome import OutcomeModel
 from causalsem.outcome.propensity import arm_propensities, effective_sample_size
 
@@ -56,26 +56,13 @@ class PairWeights:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write one Parquet file, whole or not at all; what the numbers mean travels in its metadata."""
-        frame = self.frame.copy()
-        frame.attrs = {"format": FORMAT, "treatment": self.treatment, "outcome": self.outcome, "features": list(self.features)}
-        frame.attrs["facts"] = dict(self.facts)
-        with whole_file(path) as temporary:
-            frame.to_parquet(temporary, index=False)
-        return Path(path)
+        about = {"format": FORMAT, "treatment": self.treatment, "outcome": self.outcome, "features": list(self.features)}
+        return write_parquet(path, self.frame, about | {"facts": dict(self.facts)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> PairWeights:
         """Return the weights that `save` wrote; raises FileError for another file."""
-        if not Path(path).is_file():
-            raise FileError(f"no file {os.fspath(path)}; check the path", path=Path(path))
-        try:
-            frame = pd.read_parquet(path)
-        except (OSError, ValueError) as why:
-            raise FileError(f"{os.fspath(path)} is not Parquet: {why}; was it cut short?", path=Path(path)) from why
-        about = frame.attrs
-        if about.get("format") != FORMAT:
-            raise FileError(f"{os.fspath(path)} holds no weights of causalsem; hand in a file that PairWeights.save wrote", path=Path(path))
-        frame.attrs = {}
+        frame, about = read_parquet(path, FORMAT)
         return cls(frame, about["treatment"], about["outcome"], tuple(about["features"]), about["facts"])
 
     def __len__(self) -> int:

@@ -119,3 +119,14 @@ def test_names_nobody_knows_are_refused(frame):
         BehaviourTable(frame[["buy"]], pd.DataFrame({"user": [1, 2]}), {})
     with pytest.raises(DataError, match=r"keys must be 'user', 'item' or both, not \['who'\]"):
         BehaviourTable(frame[["buy"]], frame[["who"]], {})
+
+
+def test_a_missing_or_cut_table_file_is_named(tmp_path) -> None:
+    table = BehaviourTable.from_frame(pd.DataFrame({"browse": [1.0, 2.0], "buy": [0.0, 1.0]}))
+    path = table.save(tmp_path / "table.parquet")
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(FileError, match="is not Parquet"):
+        BehaviourTable.load(path)
+    path.unlink()
+    with pytest.raises(FileError, match="no file"):
+        BehaviourTable.load(path)

@@ -72,7 +72,7 @@ def test_weights_survive_a_file(weights, tmp_path):
     assert again.facts["graph_sha256"] == "0" * 64
     assert "PairWeights(2,400 pairs" in repr(again)
     pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "other.parquet")
-    for name, match in (("other.parquet", "holds no weights"), ("none.parquet", "no file")):
+    for name, match in (("other.parquet", "holds None, not 'causalsem-pair-weights'"), ("none.parquet", "no file")):
         with pytest.raises(FileError, match=match):
             PairWeights.load(tmp_path / name)
 

@@ -115,7 +115,7 @@ def test_scores_survive_a_file(tmp_path, scores):
     with pytest.raises(FileError, match="no file"):
         Scores.load(tmp_path / "none.parquet")
     scores.frame.to_parquet(tmp_path / "other.parquet")
-    with pytest.raises(FileError, match="no scores of causalsem"):
+    with pytest.raises(FileError, match="holds None, not 'causalsem-scores'"):
         Scores.load(tmp_path / "other.parquet")
 
 
