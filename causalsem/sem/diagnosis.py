@@ -62,7 +62,9 @@ def open_notes(table: ParameterTable, rams: Sequence[RAM], found: Solution, vcov
     """Return a note about parameters of factors that the data leave practically open: empirical underidentification (Kenny 1979)."""
     if vcov is None or not any(r.names.lv for r in rams):
         return []
-    se, loose = np.sqrt(np.maximum(np.diag(vcov), 0.0)), set()
+    se, loose = np.sqrt(np.maximum(vcov.diagonal(), 0.0)), set()
+    if not (se > HARDLY_KNOWN * np.abs(found.theta)).any():
+        return []
     for ram in rams:
         sd = np.sqrt(np.maximum(np.diag(implied(ram, found.theta).V), 1e-300))
         unit = np.concatenate([sd[ram.a_row] / sd[ram.a_col], sd[ram.s_row] * sd[ram.s_col]])
@@ -78,9 +80,11 @@ def open_notes(table: ParameterTable, rams: Sequence[RAM], found: Solution, vcov
 
 def impossible_variances(ram: RAM) -> list[str]:
     """Return observed variables whose error variance is fixed at zero (with observed causes alone) or below."""
-    fixed = np.ones(len(ram.S0), dtype=bool)
+    fixed = ram.S0.diagonal() <= 0
     fixed[ram.s_row[ram.s_row == ram.s_col]] = False
     fixed[ram.p :] = False
+    if not fixed.any():
+        return []
     exact = ~ram.arrows[:, ram.p :].any(axis=1) & (ram.S0.diagonal() == 0)
     return [ram.names.all[k] for k in np.flatnonzero(fixed & (exact | (ram.S0.diagonal() < 0)))]
 

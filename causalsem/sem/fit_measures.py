@@ -18,6 +18,8 @@ from causalsem.sem.sample import Sample
 CLOSE_FIT, BAD_FIT = 0.05, 0.08
 # A χ² below this is rounding.
 NOTHING = 1.5e-8
+# A tail probability this near decides a noncentrality to 12 digits and more.
+SURE = 1e-13
 
 
 def chisq_measures(chisq: float, df: int, *, plain: bool) -> dict[str, float]:
@@ -90,8 +92,11 @@ def noncentrality(chisq: float, df: float, share: float) -> float:
     # SciPy's own inverse is quick but not right everywhere: it is taken where it proves itself.
     quick = float(chndtrinc(chisq, df, share))
     if math.isfinite(quick):
-        quick -= (_below(chisq, df, quick) - share) / _slope_below(chisq, df, quick)
-        if abs(_below(chisq, df, quick) - share) < 1e-13:
+        off = _below(chisq, df, quick) - share
+        if abs(off) > SURE:
+            quick -= off / _slope_below(chisq, df, quick)
+            off = _below(chisq, df, quick) - share
+        if abs(off) < SURE:
             return quick
     high = max(chisq, 1.0)
     while _below(chisq, df, high) > share:

@@ -92,6 +92,8 @@ def ordered_levels(model: Model, data: Data, options: SEMOptions) -> dict[str, i
 
     Ordered are those that options.ordered names, that have thresholds in the text, and ordered pandas columns.
     """
+    if isinstance(data, Moments) and not options.ordered and not any(s.op in ("|", "~*~") for b in model.blocks for s in b.statements):
+        return {}
     roles = [names_of(b.statements) for b in model.blocks]
     dependent = dict.fromkeys(n for role in roles for n in role.ov if n not in role.ov_x)
     in_text = {s.lhs for b in model.blocks for s in b.statements if s.op in ("|", "~*~")}

@@ -9,6 +9,7 @@ from scipy.linalg import lapack
 
 from causalsem._values import FloatArray
 from causalsem.errors import NotConvergedError
+from causalsem.sem.blocks import solution_by_blocks
 from causalsem.sem.constraints import Constraints
 from causalsem.sem.discrepancy import Derivatives, Discrepancy, Point
 
@@ -19,6 +20,8 @@ JUDGEABLE = 1e-13
 # A Newton step this short leaves an error of about its square.
 SURE = 1e-9
 MET = 1e-11
+# A metric at unit diagonal with a smaller pivot has directions that it says nothing about.
+LEAST_PIVOT = 1e-7
 # A point and the derivatives there, without a Hessian.
 Begun = tuple[Point, Derivatives]
 
@@ -128,15 +131,13 @@ def _solve(metric: FloatArray, gradient: FloatArray, c: FloatArray, J: FloatArra
         return None
     scale = 1.0 / np.sqrt(diagonal)
     scaled = metric * scale * scale[:, None]
-    if len(c):
-        # With constraints the metric need only be positive definite along them: augment it across.
-        scaled += (J * scale).T @ (J * scale)
-    factor, info = lapack.dpotrf(scaled, lower=1)
-    if info != 0 or factor.diagonal().min() < 1e-7:
-        return None
     if not len(c):
-        step = -scale * lapack.dpotrs(factor, scale * gradient, lower=1)[0]
-        return step, float(-step @ gradient), c
+        found = solution_by_blocks(scaled, scale * gradient, LEAST_PIVOT)
+        return None if found is None else (-scale * found, float(found @ (scale * gradient)), c)
+    # With constraints the metric need only be positive definite along them: augment it across.
+    factor, info = lapack.dpotrf(scaled + (J * scale).T @ (J * scale), lower=1)
+    if info != 0 or factor.diagonal().min() < LEAST_PIVOT:
+        return None
     return _solve_kkt(metric, gradient, c, J, scale)
 
 

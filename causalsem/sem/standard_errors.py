@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import lapack
 
 from causalsem._values import FloatArray
+from causalsem.sem.blocks import inverse_by_blocks
 from causalsem.sem.constraints import null_space
-
-# Below this, the smallest eigenvalue of the information scaled to unit diagonal cannot be told from zero.
-SINGULAR = 1e-11
 
 
 def covariance_of_estimates(information: FloatArray, n: float, J: FloatArray) -> FloatArray | None:
@@ -33,13 +30,9 @@ def invert_information(information: FloatArray) -> FloatArray | None:
         return None
     scale = 1.0 / np.sqrt(diagonal)
     scaled = information * scale * scale[:, None]
-    factor, info = lapack.dpotrf(scaled, lower=1, clean=1)
-    # The smallest pivot bounds the smallest eigenvalue from above; eigenvalues are only computed when it is small.
-    if info != 0 or (factor.diagonal().min() ** 2 < 1e-6 and np.linalg.eigvalsh(scaled)[0] < SINGULAR):
+    inverse = inverse_by_blocks(scaled)
+    if inverse is None:
         return None
-    half = lapack.dpotri(factor, lower=1)[0]
-    inverse = half + half.T
-    inverse.flat[:: len(inverse) + 1] *= 0.5
     inverse *= scale
     inverse *= scale[:, None]
     return inverse

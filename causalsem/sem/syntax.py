@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from causalsem.errors import ModelSyntaxError
 from causalsem.sem.expressions import FUNCTIONS, SPECIAL, Expression
@@ -28,8 +28,7 @@ TOKEN = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One word of model text and where it stands (both from 1)."""
 
     kind: str
