@@ -8,12 +8,15 @@ import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _plain = ContextVar("causalsem_plain", default=False)
+# Seconds that machine code takes to load from disk, and to be translated.
+LOADING, TRANSLATING = 0.25, 4.0
 # Whether numba is here; asking does not import it.
 COMPILED = importlib.util.find_spec("numba") is not None
 
@@ -67,6 +70,24 @@ def plain(name: str) -> ModuleType:
     return module
 
 
-def machine_or_plain(name: str, worth: bool) -> ModuleType:
-    """Return a module of compiled functions: as machine code if the work is `worth` loading it or it is loaded already, else plain."""
-    return importlib.import_module(name) if worth or name in sys.modules else plain(name)
+def machine_or_plain(name: str, entry: str, seconds: float) -> ModuleType:
+    """Return a module of compiled functions, as machine code or plain, whichever is sooner done with `seconds` of plain work.
+
+    Loading machine code takes a fraction of a second; translating it, when it is not on disk yet for the function
+    `entry`, takes some.
+    """
+    if name not in sys.modules and seconds < LOADING:
+        return plain(name)
+    module = importlib.import_module(name)
+    if seconds < TRANSLATING and COMPILED and not _ready(getattr(module, entry)):
+        return plain(name)
+    return module
+
+
+def _ready(dispatcher: Any) -> bool:
+    """Tell whether numba has translated a function in this process, or keeps it on disk."""
+    if dispatcher.signatures:
+        return True
+    kept = dispatcher.stats.cache_path
+    function = dispatcher.py_func
+    return kept is not None and any(Path(kept).glob(f"{function.__module__.rsplit('.', 1)[-1]}.{function.__name__}-*.nbi"))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from causalsem._compiled import plain
+from causalsem._compiled import machine_or_plain, plain
 from causalsem.behaviour import moments
 from causalsem.discovery import BOSS, FLOP, GES, DirectLiNGAM, GRaSP, discover
 from causalsem.discovery.found import Rules
@@ -252,3 +254,17 @@ def test_pseudo_rows_have_exactly_the_moments_and_weigh_like_all_rows() -> None:
 
 def bic_of(R: Any, n: int, penalty_discount: float) -> GaussianBIC:
     return GaussianBIC(Stack(R[None], n), 0, penalty_discount)
+
+
+def test_small_work_stays_in_plain_python_and_large_work_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba", reason="pip install numba")
+    monkeypatch.delitem(sys.modules, KERNELS)
+    assert machine_or_plain(KERNELS, "sweep", 0.01) is plain(KERNELS)
+    assert machine_or_plain(KERNELS, "sweep", 60.0) is not plain(KERNELS)
+
+
+def test_work_that_is_done_before_a_translation_is_does_not_wait_for_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    numba = pytest.importorskip("numba", reason="pip install numba")
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.delitem(sys.modules, KERNELS)
+    assert machine_or_plain(KERNELS, "sweep", 1.0) is plain(KERNELS)
