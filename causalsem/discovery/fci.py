@@ -26,6 +26,10 @@ from causalsem.graph.pdag import bits, from_masks
 
 # A pair's possible-d-sep sets are searched up to the size at which one more would exceed this many tests.
 MOST_SETS = 20_000
+# After an order search up to this many: among more sets, one that seems to separate is found by chance.
+FEW_SETS = 50
+# |z| below which independence is likelier than what is as far from it.
+LIKELIER = float(norm.isf(0.25))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +61,12 @@ class FCI:
 class BOSSFCI:
     """FCI that starts from the class BOSS finds, for hidden common causes at small samples (Raghu et al. 2018; Andrews et al. 2023).
 
-    Edges that the score leaves out need no test; colliders come from separating sets. Settings as in BOSS and FCI.
+    Edges that the score leaves out need no test, and of the others only those in triangles are tested: elsewhere no
+    edge stands for a hidden cause alone. Possible-d-sep sets are searched while they have few subsets, and take an
+    edge away only where independence is the likelier (p > ½). Colliders come from separating sets.
     """
 
-    alpha: float = 0.01
+    alpha: float = 0.05
     penalty_discount: float = 2.0
     restarts: int = 0
     seed: int = 0
@@ -85,11 +91,11 @@ def search(stack: Tests, settings: FCI, rules: Rules) -> list[Found]:
     most = stack.p if settings.max_conditioning is None else settings.max_conditioning
     never = precedence(rules).T
     first = skeletons(stack, threshold, np.zeros_like(never), rules.joined, never, most)
+    late = Late(rules.joined, threshold)
     if not isinstance(stack, Stack):
-        return [_one(stack, threshold, most, settings, rules, never, first, first.sepsets(0))]
-    return [
-        _one(stack.part(b, b + 1), threshold, most, settings, rules, never, _slice(first, b), first.sepsets(b)) for b in range(stack.size)
-    ]
+        return [_one(stack, threshold, most, settings, rules, never, first, first.sepsets(0), late)]
+    parts = [(stack.part(b, b + 1), _slice(first, b), first.sepsets(b)) for b in range(stack.size)]
+    return [_one(one, threshold, most, settings, rules, never, found, sepsets, late) for one, found, sepsets in parts]
 
 
 def search_from_order(stack: Stack, settings: BOSSFCI, rules: Rules) -> list[Found]:
@@ -106,10 +112,13 @@ def search_from_order(stack: Stack, settings: BOSSFCI, rules: Rules) -> list[Fou
             GaussianBIC(one, 0, settings.penalty_discount), ordered, settings.restarts, settings.seed, datasets=stack.size
         ).masks
         directed = from_masks(dag).T
-        apart = ~(directed | directed.T | rules.joined)
-        found = skeletons(one, threshold, apart, rules.joined, never, most)
+        near = directed | directed.T | rules.joined
+        # A minimal DAG of the observed has more edges than the MAG only where it shields a collider: in triangles.
+        triangle = near & ((near.astype(np.int64) @ near.astype(np.int64)) > 0)
+        joined = rules.joined | (near & ~triangle)
+        found = skeletons(one, threshold, ~near, joined, never, most)
         sepsets = {**_parents_that_separate(dag, directed), **found.sepsets(0)}
-        results.append(_one(one, threshold, most, settings, rules, never, found, sepsets))
+        results.append(_one(one, threshold, most, settings, rules, never, found, sepsets, Late(joined, LIKELIER, FEW_SETS)))
     return results
 
 
@@ -118,6 +127,16 @@ def _parents_that_separate(dag: list[int], directed: BoolArray) -> dict[tuple[in
     reach = reachable(directed)
     free = np.argwhere(np.triu(~(directed | directed.T), 1)).tolist()
     return {(i, j): bits(dag[i] if reach[j, i] else dag[j]) for i, j in free}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Late:
+    """How possible-d-sep sets are searched: pairs `joined` stay, others fall when |z| ≤ threshold, given one of at most
+    `most_sets` sets of a size."""
+
+    joined: BoolArray
+    threshold: float
+    most_sets: int = MOST_SETS
 
 
 def _slice(found: Skeleton, b: int) -> Skeleton:
@@ -135,10 +154,11 @@ def _one(
     never: BoolArray,
     found: Skeleton,
     sepsets: dict[tuple[int, int], tuple[int, ...]],
+    late: Late,
 ) -> Found:
     conflicts: list[Conflict] = []
     graph = _start(data, threshold, settings, rules, found, sepsets, conflicts=[])
-    removed = _possible_d_sep(data, threshold, most, graph, rules, never)
+    removed = _possible_d_sep(data, most, graph, late, never)
     for (i, j), separating in removed.items():
         found.adjacent[0, i, j] = found.adjacent[0, j, i] = False
         sepsets[min(i, j), max(i, j)] = separating
@@ -186,9 +206,7 @@ def _start(
     return graph
 
 
-def _possible_d_sep(
-    data: Tests, threshold: float, most: int, graph: PAG, rules: Rules, never: BoolArray
-) -> dict[tuple[int, int], tuple[int, ...]]:
+def _possible_d_sep(data: Tests, most: int, graph: PAG, late: Late, never: BoolArray) -> dict[tuple[int, int], tuple[int, ...]]:
     """Return the adjacent pairs that a subset of one end's possible-d-sep set separates, with that set.
 
     All pairs are tested on the same graph, so column order does not matter.
@@ -199,15 +217,15 @@ def _possible_d_sep(
         may[0, x, list(bits(possible_d_sep(graph, x)))] = True
     adjacent = graph.marks() != 0
     tests = ConditioningSets(data, may, never)
-    pairs = np.argwhere((adjacent & ~rules.joined)[None])
+    pairs = np.argwhere((adjacent & ~late.joined)[None])
     removed: dict[tuple[int, int], tuple[int, ...]] = {}
     size = 1
     while len(pairs) and size <= most and data.n - size - 3 > 0 and not out_of_time():
         choices = tests.choices(pairs)
-        pairs = pairs[(choices >= size) & (comb(choices, size) <= MOST_SETS)]
+        pairs = pairs[(choices >= size) & (comb(choices, size) <= late.most_sets)]
         least, which = weakest_of(tests, pairs, size)
         # Of both ends' tests the weaker dependence is told: it is written last.
-        for row in np.flatnonzero(least <= threshold)[np.argsort(-least[least <= threshold], kind="stable")]:
+        for row in np.flatnonzero(least <= late.threshold)[np.argsort(-least[least <= late.threshold], kind="stable")]:
             i, j = sorted(pairs[row, 1:].tolist())
             removed[i, j] = tuple(int(k) for k in which[row])
         gone = np.array([tuple(sorted(pair)) in removed for pair in pairs[:, 1:].tolist()], dtype=bool)
