@@ -1,9 +1,11 @@
-"""Discovery against causal-learn and lingam in one run: CPU seconds, SHD of the class, skeleton F1, on fresh seeds.
+"""Discovery against its peers in one run: CPU seconds, SHD of the class, skeleton F1, on fresh seeds.
 
-    python benchmarks/discovery.py --seed 1 --json discovery.json [--quick]
+    python benchmarks/discovery.py --seed 1 --json discovery.json [--quick] [--only orders,ges …]
 
-Worlds: random linear-Gaussian DAGs (Laplace noise for LiNGAM), standardised; and behaviour-like counts with many zeros.
-CPU seconds are of this process with one thread (set OMP_NUM_THREADS=1); a peer that would take minutes is left out.
+Worlds: random linear-Gaussian DAGs (Laplace noise for LiNGAM), standardised; counts with many zeros; hidden causes.
+CPU seconds are of this process with one thread; Java's own threads count too, after a warm-up. Peers: causal-learn,
+lingam, flopsearch, andrey-core (extra `bench`) and Tetrad (see discovery_peers.py). One that is not here is said to be
+missing; one that would take minutes is left out at that size.
 """
 
 from __future__ import annotations
@@ -11,170 +13,274 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import discovery_peers as peers
 import numpy as np
-import pandas as pd
+from discovery_worlds import (
+    Row,
+    against,
+    counts_of,
+    equal_variances,
+    graph_of,
+    hidden_world,
+    missing,
+    moments_of,
+    random_dag,
+    rows_of,
+    timed,
+    told,
+)
 
+from causalsem._compiled import machine_or_plain
 from causalsem.behaviour import Moments
-from causalsem.discovery import BOSS, FCI, GES, PC, DirectLiNGAM, bootstrap, discover, hurdle_moments
-from causalsem.graph import to_cpdag
-from causalsem.graph.causal_graph import ARROW, TAIL, CausalGraph
+from causalsem.discovery import BOSS, BOSSFCI, FCI, FLOP, GES, PC, DirectLiNGAM, GRaSP, bootstrap, discover, hurdle_moments
+from causalsem.discovery.order_search import KERNELS
+from causalsem.discovery.scores import GaussianBIC
+from causalsem.discovery.stack import Stack
+from causalsem.graph import CausalGraph, to_cpdag
+from causalsem.graph.classes import extension
+from causalsem.graph.pdag import PDAG, to_masks
 
-Row = dict[str, Any]
-
-
-def random_dag(p: int, degree: float, rng: np.random.Generator) -> np.ndarray:
-    upper = np.triu(rng.random((p, p)) < degree / (p - 1), 1)
-    order = rng.permutation(p)
-    return upper[np.ix_(order, order)]
+World = tuple[Any, Moments, CausalGraph]
 
 
-def rows_of(dag: np.ndarray, n: int, rng: np.random.Generator, noise: str = "normal") -> pd.DataFrame:
-    p = len(dag)
-    weights = dag * rng.uniform(0.3, 1, (p, p)) * rng.choice([-1, 1], (p, p))
-    values = getattr(rng, noise)(size=(n, p)) @ np.linalg.inv(np.eye(p) - weights)
-    return pd.DataFrame(values / values.std(axis=0), columns=[f"v{k}" for k in range(p)])
+def gaussian_worlds(seed: int, p: int, degree: float, n: int, count: int, sampler: Callable[..., Any] = rows_of) -> list[World]:
+    """Return `count` data sets: frame, moments, true class."""
+    worlds = []
+    for k in range(count):
+        rng = np.random.default_rng([seed, p, int(degree), n, k])
+        dag = random_dag(p, degree, rng)
+        frame = sampler(dag, n, rng)
+        worlds.append((frame, moments_of(frame), to_cpdag(graph_of(dag))))
+    return worlds
 
 
-def counts_of(dag: np.ndarray, n: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Zero-inflated counts: causes act on whether a behaviour happens and on how often."""
-    graph = graph_of(dag)
-    values: dict[str, np.ndarray] = {}
-    for name in graph.topological_order():
-        push = np.zeros(n)
-        for parent in graph.parents(name):
-            x = values[parent]
-            push += rng.choice([-1, 1]) * (((x > 0) - (x > 0).mean()) + 0.5 * (np.log1p(x) - np.log1p(x).mean()))
-        happens = rng.random(n) < 1 / (1 + np.exp(-1.2 * push))
-        values[name] = happens * (1.0 + rng.poisson(np.exp(np.clip(0.8 + 0.5 * push + 0.5 * rng.normal(size=n), -5, 5))))
-    return pd.DataFrame({name: values[name] for name in graph.nodes})
+Work = Callable[[Any, Moments], Any]
 
 
-def graph_of(dag: np.ndarray) -> CausalGraph:
-    marks = np.where(dag, ARROW, np.where(dag.T, TAIL, 0)).astype(np.int8)
-    return CausalGraph([f"v{k}" for k in range(len(dag))], marks, "DAG")
+def over(world: str, who: str, worlds: list[World], work: Work, repeats: int = 1) -> tuple[Row, float]:
+    """Tell how a method does over worlds; `work` takes the frame and the moments and returns a graph."""
+    runs = [(timed(lambda f=f, m=m: work(f, m), repeats), truth) for f, m, truth in worlds]
+    seconds = [s for (_, s), _ in runs]
+    return told(world, who, seconds, [against(g, t) for (g, _), t in runs]), float(np.mean(seconds))
 
 
-def against(found: CausalGraph, truth: CausalGraph) -> tuple[int, float]:
-    """Return SHD (pairs whose edge differs in any way) and skeleton F1."""
-    a, b = found.marks, truth.marks
-    shd = int(np.triu((a != b) | (a.T != b.T)).sum())
-    both, either = int(np.triu((a != 0) & (b != 0)).sum()), int(np.triu(a != 0).sum() + np.triu(b != 0).sum())
-    return shd, 2 * both / either if either else 1.0
+def flopsearch(frame: Any, restarts: int) -> CausalGraph:
+    """flopsearch itself on rows, without our adapter."""
+    import flopsearch as theirs
+
+    codes = np.asarray(theirs.flop(frame.to_numpy(), 2.0, restarts=restarts))
+    return CausalGraph(list(frame.columns), PDAG.from_matrices(codes == 1, (codes == 2) & (codes.T == 2)).marks(), "CPDAG")
 
 
-def timed(work: Callable[[], Any]) -> tuple[Any, float]:
-    start = time.process_time()
-    result = work()
-    return result, time.process_time() - start
-
-
-def summary(world: str, who: str, seconds: list[float], scores: list[tuple[int, float]]) -> Row:
-    shd, f1 = (np.mean([s[k] for s in scores]) if scores else None for k in range(2))
-    row = {"world": world, "method": who, "cpu_s": float(np.mean(seconds)), "shd": shd, "skeleton_f1": f1, "datasets": len(seconds)}
-    shown = "" if shd is None else f"  SHD {shd:7.1f}  F1 {f1:.3f}"
-    print(f"{world:28} {who:34} {row['cpu_s']:9.4f} s{shown}", flush=True)
-    return row
-
-
-def gaussian(seed: int, datasets: int, sizes: list[tuple[int, float, int]]) -> Iterator[Row]:
-    """PC, GES and BOSS, ours and causal-learn's, from the same moments."""
-    methods = {
-        "PC": PC(),
-        "PC causal-learn": PC(engine="causal-learn", colliders="max-p"),
-        "GES (penalty 2)": GES(),
-        "GES causal-learn (penalty 2)": GES(engine="causal-learn"),
-        "BOSS (penalty 2, no restart)": BOSS(restarts=0),
-        "BOSS (penalty 2, 5 restarts)": BOSS(),
-    }
+def orders(seed: int, datasets: int, quick: bool) -> Iterator[Row]:
+    """FLOP, BOSS, GRaSP and their peers; FLOP starts from rows as flopsearch does, so that taking moments counts."""
+    # What loading machine code takes is told apart.
+    _, first = timed(lambda: machine_or_plain(KERNELS, "sweep", np.inf))
+    world = gaussian_worlds(seed, 5, 2.0, 100, 1)[0]
+    _, second = timed(lambda: discover(world[1], FLOP(restarts=0)))
+    yield told("once per process", "loading the order search", [first + second], [])
+    sizes: list[tuple[int, float, int]] = [(20, 2.0, 1000), (50, 2.0, 1000)]
+    sizes += [] if quick else [(50, 4.0, 10_000), (100, 4.0, 1000), (100, 4.0, 10_000), (200, 4.0, 1000), (500, 4.0, 1000)]
     for p, degree, n in sizes:
-        worlds = []
-        for k in range(datasets):
-            rng = np.random.default_rng([seed, p, int(degree), n, k])
-            dag = random_dag(p, degree, rng)
-            worlds.append((Moments.from_rows(rows_of(dag, n, rng).to_numpy(), [f"v{i}" for i in range(p)]), to_cpdag(graph_of(dag))))
-        for who, method in methods.items():
-            # causal-learn's GES takes minutes beyond 50 nodes of degree 2, its PC beyond 100 nodes.
-            peer = method.engine == "causal-learn"
-            if (peer and (p > 100 or ("GES" in who and (p > 50 or degree > 2)))) or (not peer and "BOSS" in who and p > 100):
+        name = f"gaussian {p}, {degree:g}, {n:,}"
+        worlds = gaussian_worlds(seed, p, degree, n, datasets if p < 500 else 2)
+        repeats = 5 if p <= 50 else 1
+        for r in (0, 20) if p <= 200 else (0,):
+            row, ours = over(name, f"FLOP, {r} restarts", worlds, lambda f, m, r=r: discover(moments_of(f), FLOP(restarts=r)), repeats)
+            yield row
+            if not peers.installed("flopsearch"):
+                yield missing(name, f"flopsearch, {r} restarts", "pip install flopsearch")
                 continue
-            if not peer and "GES" in who and p > 200:
-                continue
-            some = worlds[:2] if peer and p >= 50 else worlds
-            runs = [(timed(lambda m=m, method=method: discover(m, method)), truth) for m, truth in some]
-            yield summary(f"gaussian {p}, {degree:g}, {n:,}", who, [s for (_, s), _ in runs], [against(g, t) for (g, _), t in runs])
+            row, theirs = over(name, f"flopsearch, {r} restarts", worlds, lambda f, m, r=r: flopsearch(f, r), repeats)
+            yield row
+            yield told(name, f"  FLOP / flopsearch, {r} restarts", [], [], times=round(ours / theirs, 2))
+        yield over(name, "BOSS, 0 restarts", worlds, lambda f, m: discover(m, BOSS(restarts=0)))[0]
+        yield over(name, "BOSS, 5 restarts", worlds, lambda f, m: discover(m, BOSS()))[0]
+        if p <= 100:
+            yield over(name, "GRaSP", worlds, lambda f, m: discover(m, GRaSP()))[0]
+        yield from order_peers(name, worlds, p)
 
 
-def latent(seed: int, sizes: list[tuple[int, float, int]]) -> Iterator[Row]:
-    """FCI with a tenth of the variables hidden: time only."""
+def order_peers(name: str, worlds: list[World], p: int) -> Iterator[Row]:
+    """Tetrad's BOSS at the same penalty, andrey's BOSS and GRaSP, causal-learn's BOSS."""
+    if peers.tetrad() is None:
+        yield missing(name, "Tetrad BOSS", "see discovery_peers.py")
+    elif p <= 200:
+        peers.boss(worlds[0][1], 2.0)
+        peers.boss(worlds[0][1], 2.0)
+        yield over(name, "Tetrad BOSS", worlds, lambda f, m: peers.as_graph(peers.boss(m, 2.0), m.names, "CPDAG"))[0]
+    if not peers.installed("andrey"):
+        yield missing(name, "andrey BOSS", "pip install andrey-core")
+    elif p <= 200:
+        yield over(name, "andrey BOSS", worlds, lambda f, m: discover(m, BOSS(engine="andrey")))[0]
+        if p <= 100:
+            yield over(name, "andrey GRaSP", worlds, lambda f, m: discover(m, GRaSP(engine="andrey")))[0]
+
+
+def no_order_shown(seed: int, datasets: int, quick: bool) -> Iterator[Row]:
+    """Order searches where each variable is explained equally well, so that starting from the least explained is no help."""
+    for p, degree, n in [(20, 3.0, 1000)] if quick else [(50, 4.0, 1000), (100, 4.0, 1000)]:
+        name = f"equal R² {p}, {degree:g}, {n:,}"
+        worlds = gaussian_worlds(seed, p, degree, n, datasets, equal_variances)
+        for restarts in (0, 20):
+            yield over(name, f"FLOP, {restarts} restarts", worlds, lambda f, m, r=restarts: discover(m, FLOP(restarts=r)))[0]
+            if peers.installed("flopsearch"):
+                yield over(name, f"flopsearch, {restarts} restarts", worlds, lambda f, m, r=restarts: flopsearch(f, r))[0]
+
+
+def constraint(seed: int, datasets: int, quick: bool) -> Iterator[Row]:
+    """PC, ours and causal-learn's, from the same moments."""
+    sizes = [(20, 2.0, 1000), (50, 2.0, 1000)] if quick else [(50, 2.0, 1000), (50, 4.0, 10_000), (100, 4.0, 1000), (1000, 4.0, 1000)]
     for p, degree, n in sizes:
-        rng = np.random.default_rng([seed, p, 7])
-        m = Moments.from_rows(rows_of(random_dag(p, degree, rng), n, rng).to_numpy(), [f"v{i}" for i in range(p)])
-        m = m.select([f"v{i}" for i in range(p // 10, p)])
-        for who, method in {"FCI": FCI(), "FCI causal-learn": FCI(engine="causal-learn")}.items():
-            _, seconds = timed(lambda m=m, method=method: discover(m, method))
-            yield summary(f"latent {p}, {degree:g}, {n:,}", who, [seconds], [])
+        name = f"gaussian {p}, {degree:g}, {n:,}"
+        worlds = gaussian_worlds(seed, p, degree, n, datasets if p < 1000 else 1)
+        yield over(name, "PC", worlds, lambda f, m: discover(m, PC()))[0]
+        if p <= 100:
+            yield over(name, "PC causal-learn", worlds[:2], lambda f, m: discover(m, PC(engine="causal-learn", colliders="max-p")))[0]
 
 
-def lingam_world(seed: int, sizes: list[tuple[int, float, int]]) -> Iterator[Row]:
-    """DirectLiNGAM, ours and lingam's; SHD of the DAG."""
+def ges(seed: int, datasets: int, quick: bool) -> Iterator[Row]:
+    """GES, ours and causal-learn's: how often the score is lower, the same or higher; time; dense graphs."""
+    lower = same = higher = 0
+    seconds: dict[str, list[float]] = {"GES": [], "GES causal-learn": []}
+    for k in range(20 if quick else 100):
+        rng = np.random.default_rng([seed, 11, k])
+        p = int(rng.integers(5, 13))
+        frame = rows_of(random_dag(p, rng.uniform(1, 4), rng), int(rng.integers(100, 1000)), rng)
+        m = moments_of(frame)
+        values = []
+        for who, method in {"GES": GES(), "GES causal-learn": GES(engine="causal-learn")}.items():
+            graph, spent = timed(lambda m=m, method=method: discover(m, method))
+            member = extension(graph.marks)
+            assert member is not None
+            values.append(GaussianBIC(Stack(m.correlation[None], m.n), 0, 2.0).total(to_masks(member.T)))
+            seconds[who].append(spent)
+        lower, higher = lower + (values[0] < values[1] - 1e-6), higher + (values[0] > values[1] + 1e-6)
+        same += abs(values[0] - values[1]) <= 1e-6
+    for who, spent in seconds.items():
+        yield told(
+            "gaussian 5–12 variables", who, spent, [], **({"score_lower_same_higher": [lower, same, higher]} if who == "GES" else {})
+        )
+    for p, degree in [(50, 2.0)] if quick else [(50, 2.0), (50, 8.0), (50, 20.0), (100, 4.0)]:
+        name = f"gaussian {p}, {degree:g}, 1,000"
+        worlds = gaussian_worlds(seed, p, degree, 1000, datasets)
+        yield over(name, "GES", worlds, lambda f, m: discover(m, GES()), 2)[0]
+        if degree <= 2:
+            yield over(name, "GES causal-learn", worlds[:2], lambda f, m: discover(m, GES(engine="causal-learn")))[0]
+
+
+def latent(seed: int, datasets: int, quick: bool) -> Iterator[Row]:
+    """FCI and BOSSFCI with a tenth of the variables hidden: SHD of the PAG."""
+    sizes = [(20, 3.0, 1000)] if quick else [(30, 3.0, 1000), (30, 3.0, 10_000), (50, 4.0, 1000), (50, 4.0, 10_000)]
+    for p, degree, n in sizes:
+        name = f"latent {p}, {degree:g}, {n:,}"
+        made = [hidden_world(p, degree, n, p // 10, np.random.default_rng([seed, p, n, 7, k])) for k in range(datasets)]
+        worlds: list[World] = [(None, m, truth) for m, truth in made]
+        yield over(name, "FCI", worlds, lambda f, m: discover(m, FCI()))[0]
+        yield over(name, "BOSSFCI", worlds, lambda f, m: discover(m, BOSSFCI()))[0]
+        yield over(name, "FCI causal-learn", worlds[:2], lambda f, m: discover(m, FCI(engine="causal-learn")))[0]
+        if peers.tetrad() is None:
+            yield missing(name, "Tetrad BOSS-FCI", "see discovery_peers.py")
+        else:
+            yield over(name, "Tetrad BOSS-FCI", worlds, lambda f, m: peers.as_graph(peers.boss_fci(m, 2.0, 0.01), m.names, "PAG"))[0]
+
+
+def lingam_world(seed: int, datasets: int, quick: bool) -> Iterator[Row]:
+    """DirectLiNGAM, ours and lingam's: the same order on 100 data sets, and the time."""
+    sizes = [(20, 3.0, 1000)] if quick else [(50, 3.0, 1000), (100, 3.0, 1000), (100, 3.0, 10_000)]
+    here = peers.installed("lingam")
+    if here:
+        import lingam
+
+        same = 0
+        for k in range(20 if quick else 100):
+            rng = np.random.default_rng([seed, 13, k])
+            frame = rows_of(random_dag(7, 3, rng), 300, rng, "laplace")
+            ours = discover(frame, DirectLiNGAM()).provenance["order"]
+            same += ours == [int(j) for j in lingam.DirectLiNGAM().fit(frame.to_numpy()).causal_order_]
+        yield told("laplace 7, 3, 300", "DirectLiNGAM", [], [], same_order_as_lingam=f"{same} of {20 if quick else 100}")
     for p, degree, n in sizes:
         rng = np.random.default_rng([seed, p, n])
         dag = random_dag(p, degree, rng)
         frame = rows_of(dag, n, rng, "laplace")
         world = f"laplace {p}, {degree:g}, {n:,}"
-        graph, seconds = timed(lambda frame=frame: discover(frame, DirectLiNGAM()))
-        yield summary(world, "DirectLiNGAM", [seconds], [against(graph, graph_of(dag))])
-        if p * p * n <= 2_500_000:
-            import lingam
-
+        graph, seconds = timed(lambda frame=frame: discover(frame, DirectLiNGAM()), 3)
+        yield told(world, "DirectLiNGAM", [seconds], [against(graph, graph_of(dag))])
+        if not here:
+            yield missing(world, "DirectLiNGAM lingam", "pip install lingam")
+        elif n <= 1000:
             model, slow = timed(lambda frame=frame: lingam.DirectLiNGAM().fit(frame.to_numpy()))
-            same = [int(k) for k in model.causal_order_] == graph.provenance["order"]
-            row = summary(world, "DirectLiNGAM lingam", [slow], [])
-            yield {**row, "same_order": same}
+            same_order = [int(k) for k in model.causal_order_] == graph.provenance["order"]
+            yield told(world, "DirectLiNGAM lingam", [slow], [], same_order=same_order, times_ours=round(slow / seconds))
 
 
-def behaviours(seed: int, datasets: int) -> Iterator[Row]:
+def behaviours(seed: int, datasets: int, quick: bool) -> Iterator[Row]:
     """Behaviour-like counts: blocks against plain moments and causal-learn."""
-    runs: dict[str, list[tuple[float, tuple[int, float]]]] = {}
-    for k in range(datasets):
+    worlds: list[World] = []
+    for k in range(2 * datasets):
         rng = np.random.default_rng([seed, 99, k])
         dag = random_dag(10, 2.5, rng)
         frame = counts_of(dag, 2000, rng)
-        truth = to_cpdag(graph_of(dag))
-        works: dict[str, Callable[[], CausalGraph]] = {
-            "PC, hurdle blocks": lambda frame=frame: discover(hurdle_moments(frame), PC()),
-            "BOSS, hurdle blocks": lambda frame=frame: discover(hurdle_moments(frame), BOSS()),
-            "PC, raw values": lambda frame=frame: discover(frame, PC()),
-            "BOSS, raw values": lambda frame=frame: discover(frame, BOSS()),
-            "PC causal-learn, raw values": lambda frame=frame: discover(frame, PC(engine="causal-learn", colliders="max-p")),
-        }
-        for who, work in works.items():
-            graph, seconds = timed(work)
-            runs.setdefault(who, []).append((seconds, against(graph, truth)))
-    for who, told in runs.items():
-        yield summary("counts with zeros 10, 2.5, 2,000", who, [s for s, _ in told], [score for _, score in told])
+        worlds.append((frame, moments_of(frame), to_cpdag(graph_of(dag))))
+    name = "counts with zeros 10, 2.5, 2,000"
+    for method in (PC(), BOSS(), FLOP()):
+        yield over(
+            name, f"{type(method).__name__}, hurdle blocks", worlds, lambda f, m, method=method: discover(hurdle_moments(f), method)
+        )[0]
+        yield over(name, f"{type(method).__name__}, raw values", worlds, lambda f, m, method=method: discover(m, method))[0]
+    theirs = PC(engine="causal-learn", colliders="max-p")
+    yield over(name, "PC causal-learn, raw values", worlds, lambda f, m: discover(m, theirs))[0]
 
 
-def resampling(seed: int) -> Iterator[Row]:
+def resampling(seed: int, datasets: int, quick: bool) -> Iterator[Row]:
     """The bootstrap from reweighted moments."""
     rng = np.random.default_rng([seed, 20])
     dag = random_dag(20, 2, rng)
     big, small = rows_of(dag, 100_000, rng), rows_of(dag, 1000, rng)
     for who, frame, method, times in (
         ("GES, 200 resamples", big, GES(), 200),
+        ("FLOP, 0 restarts, 200 resamples", big, FLOP(restarts=0), 200),
         ("PC, 200 resamples", big, PC(), 200),
         ("PC, 1,000 resamples", small, PC(), 1000),
     ):
         _, seconds = timed(lambda frame=frame, method=method, times=times: bootstrap(frame, method, times=times))
-        yield summary(f"bootstrap 20, 2, {len(frame):,}", who, [seconds], [])
+        yield told(f"bootstrap 20, 2, {len(frame):,}", who, [seconds], [])
+
+
+def rows_do_not_matter(seed: int, datasets: int, quick: bool) -> Iterator[Row]:
+    """After moments, the number of rows is a number: the same truth at a thousand, a hundred thousand, ten million."""
+    rng = np.random.default_rng([seed, 21])
+    dag = random_dag(30, 3, rng)
+    weights = dag * rng.uniform(0.3, 1, (30, 30))
+    factor = np.linalg.inv(np.eye(30) - weights).T
+    for n in (1_000, 100_000, 10_000_000):
+        # A Wishart draw: moments of n rows that need not be written down.
+        A = np.tril(rng.normal(size=(30, 30)), -1) + np.diag(np.sqrt(rng.chisquare(n - 1 - np.arange(30))))
+        m = Moments.from_covariance(factor @ A @ A.T @ factor.T / (n - 1), n, [f"v{k}" for k in range(30)])
+        for method in (PC(), GES(), FLOP(restarts=0), BOSS(restarts=0)):
+            _, seconds = timed(lambda m=m, method=method: discover(m, method), 3)
+            yield told(f"moments of {n:,} rows, 30, 3", type(method).__name__, [seconds], [])
+
+
+SECTIONS = {
+    "behaviours": behaviours,
+    "resampling": resampling,
+    "rows": rows_do_not_matter,
+    "lingam": lingam_world,
+    "latent": latent,
+    "ges": ges,
+    "constraint": constraint,
+    "orders": orders,
+    "no-order": no_order_shown,
+}
 
 
 def main() -> None:
@@ -183,20 +289,17 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--datasets", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="small sizes only")
-    told = parser.parse_args()
+    parser.add_argument("--only", default="", help=f"some of {','.join(SECTIONS)}")
+    given = parser.parse_args()
+    chosen = [name for name in given.only.split(",") if name] or list(SECTIONS)
+    if unknown := sorted(set(chosen) - set(SECTIONS)):
+        parser.error(f"no section {', '.join(unknown)}; choose some of {', '.join(SECTIONS)}")
     warnings.simplefilter("ignore")
-    sizes = [(20, 2.0, 1000), (50, 2.0, 1000)] if told.quick else [(50, 2.0, 1000), (50, 4.0, 10_000), (100, 4.0, 1000), (100, 4.0, 10_000)]
-    large = [] if told.quick else [(200, 4.0, 1000), (1000, 4.0, 2000)]
-    rows = [
-        *behaviours(told.seed, 10),
-        *resampling(told.seed),
-        *lingam_world(told.seed, [(20, 3.0, 1000)] if told.quick else [(50, 3.0, 1000), (100, 3.0, 1000), (100, 3.0, 10_000)]),
-        *latent(told.seed, [(20, 3.0, 1000)] if told.quick else [(50, 4.0, 10_000)]),
-        *gaussian(told.seed, told.datasets, sizes),
-        *gaussian(told.seed, 1, large),
-    ]
-    if told.json:
-        told.json.write_text(json.dumps({"seed": told.seed, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    rows = []
+    for name in chosen:
+        rows += SECTIONS[name](given.seed, given.datasets, given.quick)
+    if given.json:
+        given.json.write_text(json.dumps({"seed": given.seed, "rows": rows}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

