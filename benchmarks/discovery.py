@@ -11,6 +11,7 @@ missing; one that would take minutes is left out at that size.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import warnings
@@ -38,7 +39,6 @@ from discovery_worlds import (
     told,
 )
 
-from causalsem._compiled import machine_or_plain
 from causalsem.behaviour import Moments
 from causalsem.discovery import BOSS, BOSSFCI, FCI, FLOP, GES, PC, DirectLiNGAM, GRaSP, bootstrap, discover, hurdle_moments
 from causalsem.discovery.order_search import KERNELS
@@ -83,7 +83,7 @@ def flopsearch(frame: Any, restarts: int) -> CausalGraph:
 def orders(seed: int, datasets: int, quick: bool) -> Iterator[Row]:
     """FLOP, BOSS, GRaSP and their peers; FLOP starts from rows as flopsearch does, so that taking moments counts."""
     # What loading machine code takes is told apart.
-    _, first = timed(lambda: machine_or_plain(KERNELS, "sweep", np.inf))
+    _, first = timed(lambda: importlib.import_module(KERNELS))
     world = gaussian_worlds(seed, 5, 2.0, 100, 1)[0]
     _, second = timed(lambda: discover(world[1], FLOP(restarts=0)))
     yield told("once per process", "loading the order search", [first + second], [])
