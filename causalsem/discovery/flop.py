@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from causalsem.discovery.boss import pruned
 from causalsem.discovery.found import Found, Rules
 from causalsem.discovery.order_search import best_order
 from causalsem.discovery.orient import class_of
@@ -17,8 +18,8 @@ class FLOP:
     """Fast learning of order and parents with the Gaussian BIC from Cholesky factors (Wienöbst et al. 2025).
 
     A variable walks through the order past one neighbour after the other, and both mend their parents by growing and
-    shrinking. `restarts` more searches begin near the best order; `seed` draws them. `penalty_discount` is in units of
-    BIC. With a penalty far too small for the sample, BOSS is slower and surer.
+    shrinking. `restarts` more searches begin near the best order, `seed` draws them, and edges whose deletion gains
+    leave the best class at the end; with 0 the first search stands as it is. `penalty_discount` is in units of BIC.
     """
 
     penalty_discount: float = 2.0
@@ -42,5 +43,7 @@ def search(stack: Stack, settings: FLOP, rules: Rules) -> list[Found]:
 
 def _search_one(score: GaussianBIC, settings: FLOP, rules: Rules, datasets: int) -> Found:
     best = best_order(score, rules, settings.restarts, settings.seed, warm=True, datasets=datasets)
+    if settings.restarts:
+        return pruned(best.masks, score, rules)
     found = class_of(best.masks, rules)
     return Found(found.marks, found.kind, (), (("score", best.score),))

@@ -22,7 +22,8 @@ class GES:
     """Greedy equivalence search with the Gaussian BIC (Chickering 2002; with tiers as Bang & Didelez 2023).
 
     The score is log-likelihood − `penalty_discount`·log(n)/2·parameters: 1 is the usual BIC, 2 (the default) is
-    nearer to the truth on most sample sizes.
+    nearer to the truth on most sample sizes. Insertions and deletions alternate until neither gains; a phase that
+    turns edges is left to the order searches (BOSS, FLOP), which turn any and score more on dense graphs.
     """
 
     penalty_discount: float = 2.0
