@@ -52,7 +52,7 @@ class Levels:
         m, u, i = grid.weight.shape
         p, q, k = grid.f.shape[1], grid.g.shape[1], grid.z.shape[2]
         levels = cls(*(torch.zeros(size, dtype=grid.y.dtype, device=grid.y.device) for size in ((m, u, p), (m, i, q), (m, q * p + k))))
-        mean = (grid.weight * grid.y).sum(dim=(1, 2)) / grid.weight.sum(dim=(1, 2))
+        mean = (grid.weight * grid.y).sum(dim=(1, 2)) / grid.weight.sum(dim=(1, 2)).clamp(min=1e-300)
         levels.shared[:, 0] = torch.logit(mean, eps=1e-4) if grid.binary else mean
         return levels
 

@@ -18,8 +18,6 @@ from causalsem.discovery import GES
 from causalsem.effects import AIPW
 from causalsem.errors import SettingError, check_names
 from causalsem.identify.adjustment import SetKind
-from causalsem.networks import TwoTower
-from causalsem.outcome import DR
 from causalsem.policy import DoublyRobust, PolicyGradient
 
 # The choices that are methods, and the package whose names may stand for one in a file.
@@ -42,7 +40,8 @@ class Recipe:
     discovery, times: the method that finds the graph, and on how many resamples it is repeated.
     kind: which adjustment set, as in `identify`.
     effect, folds: how the effect is estimated, and over how many folds nuisances are cross-fitted.
-    network, loss: the outcome model; holdout: the share of pairs it does not see, kept for ranking metrics.
+    network, loss: the outcome model (without any, what suits the data: see `fit_outcome`).
+    holdout: the share of pairs it does not see, kept for ranking metrics.
     top: items kept per user in the file of scores.
     learner, value, reward: how a policy is learnt and valued, and what each behaviour is worth (without any:
     the query's outcome is worth 1); rounds: the most logged rounds used for it.
@@ -58,8 +57,8 @@ class Recipe:
     kind: SetKind = "optimal"
     effect: Any = field(default_factory=AIPW)
     folds: int = 5
-    network: Any = field(default_factory=TwoTower)
-    loss: Any = field(default_factory=DR)
+    network: Any = None
+    loss: Any = None
     holdout: float = 0.2
     top: int = 20
     learner: Any = field(default_factory=PolicyGradient)
