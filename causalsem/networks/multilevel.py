@@ -57,7 +57,7 @@ class MultilevelNet(Net):
         self.user_weight[..., head], self.item_weight[..., head], self.pair_weight[..., head] = crosses[:, 1:, 0], crosses[:, 0, 1:], pair
         wide = ((self.user_slopes, users[..., 1:]), (self.item_slopes, items[..., 1:]), (self.crosses, crosses[:, 1:, 1:]))
         for table, slopes in wide:
-            table.view(*table.shape[:-1], -1, out)[..., head] = slopes.to(table)
+            table.view(*table.shape[:-1], table.shape[-1] // out, out)[..., head] = slopes.to(table)
 
     def penalty(self, information: torch.Tensor) -> torch.Tensor:
         s, total = self.settings, torch.zeros((), device=information.device)

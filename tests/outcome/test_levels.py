@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from causalsem.errors import SettingError
+from causalsem.identify import AdjustmentSet, Query
 from causalsem.networks import Multilevel, TwoTower
 from causalsem.networks.build import build
 from causalsem.networks.net import Shape
@@ -166,3 +167,10 @@ def test_the_levels_of_a_start_know_the_mean():
     grid = a_grid()
     mean = (grid.weight * grid.y).sum() / grid.weight.sum()
     torch.testing.assert_close(Levels.start(grid).predictor(grid), mean.expand(1, 6, 5))
+
+
+def test_ids_alone_are_a_multilevel_model_too(world):
+    model = fit_outcome(world.pairs, AdjustmentSet(Query("shown", "buy"), (), "optimal"), loss="naive")
+    assert model.settings["network"]["kind"] == "Multilevel"
+    # Activity and popularity are learnt from the ids; mood, which belongs to the pair, cannot be.
+    assert np.corrcoef(model.predict(world.pairs, 1), world.p1)[0, 1] > 0.6
