@@ -52,6 +52,16 @@ class Net(nn.Module, ABC):
     shape: Shape
     settings: Any
 
+    @property
+    def adversarial(self) -> float:
+        """How far an adversary moves the ids' rows in training; 0 for none."""
+        return 0.0
+
+    @property
+    def id_tables(self) -> list[nn.Parameter]:
+        """The tables of ids an adversary moves."""
+        return []
+
     @abstractmethod
     def forward(self, inputs: Inputs, rng: torch.Generator | None = None) -> Heads:
         """Return the heads of a batch; with `rng` in training mode, whatever is random follows it."""

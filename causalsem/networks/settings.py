@@ -15,6 +15,8 @@ class TwoTower:
     `dim` is the width of the user and item vectors, `hidden` the widths of the joint layers (may be empty: then the
     model is a factorisation machine with traits), `dropout` and `id_dropout` are shares in [0, 1): the first zeroes
     hidden units, the second forgets ids during training so that traits learn to answer for the unseen.
+    `adversarial` moves every id's row by so much against the model in training (0: off; the held-out errors in
+    `OutcomeModel.history` tell whether it helps).
     `id_prior` is the standard deviation of a normal prior on every number of an id's row, on the scale of the
     predictor (logits), as in a multilevel model: small values trust traits, large ones trust ids; `weight_prior` is that of
     the weights the ids share.
@@ -26,6 +28,7 @@ class TwoTower:
     id_dropout: float = 0.05
     id_prior: float = 0.2
     weight_prior: float = 1.0
+    adversarial: float = 0.0
     # The learning rate that suits this network when the caller names none.
     usual_rate: ClassVar[float] = 0.02
 
@@ -36,6 +39,8 @@ class TwoTower:
         for name in ("dropout", "id_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise SettingError(f"{name} is a share in [0, 1), not {getattr(self, name)}; choose 0 to switch it off")
+        if not self.adversarial >= 0:
+            raise SettingError(f"adversarial={self.adversarial} is the length of a step; choose 0 to switch it off, or more")
         for name in ("id_prior", "weight_prior"):
             if not getattr(self, name) > 0:
                 raise SettingError(

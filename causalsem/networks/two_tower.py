@@ -58,6 +58,14 @@ class TwoTowerNet(Net):
         return h
 
     @property
+    def adversarial(self) -> float:
+        return self.settings.adversarial
+
+    @property
+    def id_tables(self) -> list[nn.Parameter]:
+        return [self.user.ids, self.item.ids]
+
+    @property
     def bias(self) -> torch.Tensor:
         return self.heads.bias
 

@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 
@@ -13,6 +14,7 @@ from causalsem._progress import progress
 from causalsem.errors import TrainingError
 from causalsem.networks.heads import Heads
 from causalsem.networks.net import Inputs, Net
+from causalsem.outcome.adversarial import add_adversarial_gradients
 from causalsem.outcome.checkpoint import Checkpoint
 from causalsem.outcome.distributed import Team
 
@@ -94,11 +96,12 @@ def train(
         for step, rows in enumerate(batches):  # (M, B)
             set_rate(optimiser, plan, (epoch + step / len(batches)) / plan.epochs)
             optimiser.zero_grad(set_to_none=True)
-            with torch.autocast(rows.device.type, torch.bfloat16, enabled=plan.bfloat16):
-                heads = net(data.inputs(rows, team.part(rows.shape[1])), rng)
-                loss = objective(team.whole(heads, rows.shape[1]), rows).sum()
+            loss = measured(net, data, objective, plan, rows, rng, team)
             torch.autograd.backward([loss + net.penalty(information) / team.size])
             team.sum_gradients(net)
+            if net.adversarial:
+                again = partial(measured, net, data, objective, plan, rows, rng, team)
+                add_adversarial_gradients(net, net.adversarial, again, team)
             optimiser.step()
             total += loss.detach()
         seen, held = float(total) / len(batches) / net.shape.members, held_out(net, data, judge, plan.batch_size)
@@ -112,6 +115,16 @@ def train(
             checkpoint.save(net, optimiser, rng, best, state)
     net.load_state_dict(best)
     return state.history
+
+
+def measured(
+    net: Net, data: TrainingData, objective: Objective, plan: Plan, rows: torch.Tensor, rng: torch.Generator, team: Team
+) -> torch.Tensor:
+    """Return the objective of a batch (M, B), summed over members; this process runs its part of the rows."""
+    n = rows.shape[1]
+    with torch.autocast(rows.device.type, torch.bfloat16, enabled=plan.bfloat16):
+        heads = net(data.inputs(rows, team.part(n)), rng)
+        return objective(team.whole(heads, n), rows).sum()
 
 
 def set_rate(optimiser: torch.optim.Optimizer, plan: Plan, done: float) -> None:
