@@ -28,6 +28,8 @@ CHANCES = np.array([0.03, 0.08, 0.15, 0.25, 0.4, 0.55, 0.7, 0.85])
 WALKS = 2
 # The right price of an arrow is not known: the draws come in equal parts from prices that differ by this much.
 SPREAD = (-1.2, 0.0, 1.2)
+# Rows that one degree more of the walk's first temperature makes up for.
+HOT = 100
 # DAGs of a first round, which tell how large effects are.
 FIRST = 40
 
@@ -98,7 +100,7 @@ def _drawn(evidence: Evidence, price: float, times: int, rng: np.random.Generato
         slots[v, around] = np.arange(len(around))
     free = p * (p - 1) / 2 - np.triu(evidence.rules.apart, 1).sum()
     tables = np.stack([sums_below(one, odds) for one in scores], axis=1)
-    orders, at = _orders(tables, free * np.log1p(-CHANCES), slots, evidence.rules.required, times, rng)
+    orders, at = _orders(tables, free * np.log1p(-CHANCES), slots, evidence.rules.required, times, evidence.n / HOT, rng)
     rank = np.argsort(orders, axis=1)
     marks = np.zeros((times, p, p), dtype=np.int8)
     for v, around in enumerate(candidates):
@@ -174,21 +176,21 @@ def _inside(K: int) -> BoolArray:
 
 
 def _orders(
-    tables: FloatArray, prior: FloatArray, slots: IntArray, required: BoolArray, times: int, rng: np.random.Generator
+    tables: FloatArray, prior: FloatArray, slots: IntArray, required: BoolArray, times: int, hot: float, rng: np.random.Generator
 ) -> tuple[IntArray, IntArray]:
     """Return orders (times, p) of the nodes and the number of the chance (times,) they were drawn with."""
     from causalsem.discovery.posterior_walk import walk
 
     p = len(slots)
     each = -(-times // WALKS)
-    gap, burn = max(20, 4 * p), 2000 + 50 * p * p
+    gap, burn = max(20, 4 * p), 2500 + 60 * p * p
     found = []
     for _ in range(WALKS):
         steps = burn + gap * each
         start = order_within(required, rng)
         moves = rng.integers(0, p, (steps, 2))
         turns = rng.choice(np.array([-1, 1]), (steps, 2))
-        found.append(walk(tables, prior, slots, start, moves, turns, np.log(rng.random((steps, 2))), burn, gap))
+        found.append(walk(tables, prior, slots, start, moves, turns, np.log(rng.random((steps, 2))), burn, gap, hot))
     return np.concatenate([orders for orders, _ in found])[:times], np.concatenate([at for _, at in found])[:times]
 
 
