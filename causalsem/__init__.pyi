@@ -127,6 +127,7 @@ from causalsem.recommend import popularity_scores as popularity_scores
 from causalsem.recommend import rank_metrics as rank_metrics
 from causalsem.recommend import score as score
 from causalsem.recommend import score_over_graphs as score_over_graphs
+from causalsem.report import compare_graphs as compare_graphs
 from causalsem.report import explore as explore
 from causalsem.report import graph_svg as graph_svg
 from causalsem.report import plot_graph as plot_graph

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from causalsem.graph import CausalGraph
-from causalsem.report.page import graph_html
+from causalsem.report.page import compare_html, graph_html
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,11 @@ class Card:
 
     def __repr__(self) -> str:
         return f"Card({self.title}, {len(self.page):,} characters of HTML)"
+
+
+def compare_graphs(first: CausalGraph, second: CausalGraph, **options: Any) -> Card:
+    """Return two graphs side by side as a card for Jupyter; options as for `compare_html`."""
+    return Card(compare_html(first, second, **options), height=560, title=str(options.get("title") or "two graphs"))
 
 
 def explore(graph: CausalGraph, **options: Any) -> Card:

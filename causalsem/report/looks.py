@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal
 
 from causalsem.graph import CausalGraph, Edge, Mark
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 LabelChoice = Literal["coefficient", "p", "confidence", "none"]
 
 POSITIVE, NEGATIVE, PLAIN, INK, SOFT, BAND, RULE = "#2166ac", "#b2182b", "#5b6470", "#1f2328", "#59636e", "#f4f6fa", "#d5dae3"
+MARKED = "#bc4c00"
 UNSURE = 0.7  # an edge found in fewer bootstraps than this is dashed
 ENDS = {(Mark.TAIL, Mark.ARROW): "→", (Mark.ARROW, Mark.ARROW): "↔", (Mark.TAIL, Mark.TAIL): "–", (Mark.CIRCLE, Mark.ARROW): "o→"}
 ENDS |= {(Mark.CIRCLE, Mark.CIRCLE): "o–o", (Mark.CIRCLE, Mark.TAIL): "o–", (Mark.TAIL, Mark.CIRCLE): "–o", (Mark.ARROW, Mark.CIRCLE): "←o"}
@@ -90,6 +91,24 @@ class EdgeLook:
         if choice == "confidence" and self.confidence is not None:
             return f"{self.confidence:.0%}".replace("%", " %")
         return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Marked(EdgeLook):
+    """An edge that a picture points at: thick and orange, whatever its numbers."""
+
+    @property
+    def colour(self) -> str:
+        """Orange."""
+        return MARKED
+
+    @property
+    def width(self) -> float:
+        """Thick."""
+        return 4.0
+
+
+LOOK = tuple(field.name for field in fields(EdgeLook))
 
 
 def edge_looks(graph: CausalGraph, fit: SEMFit | None = None, stability: EdgeStability | None = None) -> tuple[EdgeLook, ...]:

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from causalsem._values import write_text
 from causalsem.graph import CausalGraph
 from causalsem.report import sections
+from causalsem.report.comparison import compared_svgs, differences
 from causalsem.report.findings import Findings
 from causalsem.report.fonts import chinese_in, font_face
 from causalsem.report.layout import Tiers, layout
@@ -85,6 +86,29 @@ def graph_html(
     parts = _frame(say, font_face(chinese_in("".join((*graph.nodes, title, *(tiers if isinstance(tiers, Mapping) else ()))))))
     view = _view(picture, graph, looks, adjustment, adjustment.query if adjustment is not None else None, say)
     return _environment().get_template("graph_page.html.jinja").render(title=shown_name(title) if title else "", **parts, **view)
+
+
+def compare_html(
+    first: CausalGraph,
+    second: CausalGraph,
+    *,
+    names: tuple[str, str] = ("first", "second"),
+    tiers: Tiers | None = None,
+    title: str = "",
+    language: Language = "en",
+) -> str:
+    """Return two graphs side by side as one HTML page: what differs is orange, and listed edge by edge below."""
+    say = Speaker(language)
+    found = differences(first, second)
+    table = sections.Table.of(
+        [*map(shown_name, names)], [(shown_name(d.first or "–"), shown_name(d.second or "–")) for d in found], numbers_from=9, most=200
+    )
+    differing = {frozenset((one.a, one.b)) for one in found}
+    shared = sum(frozenset(edge[:2]) not in differing for edge in first.edges)
+    pictures = list(zip(map(shown_name, names), compared_svgs(first, second, tiers), strict=True))
+    parts = _frame(say, font_face(chinese_in("".join((*first.nodes, *second.nodes, *names, title)))))
+    told = shown_name(title or " / ".join(names))
+    return _environment().get_template("compare.html.jinja").render(title=told, table=table, shared=shared, pictures=pictures, **parts)
 
 
 def _frame(say: Speaker, fonts: str) -> dict[str, Any]:

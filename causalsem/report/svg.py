@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from causalsem.graph import CausalGraph, Mark
 from causalsem.report.layout import LABEL_SIZE, NODE_SIZE, TITLE_SIZE, EdgeRoute, Layout, NodeBox, Tiers, layout
-from causalsem.report.looks import BAND, INK, RULE, SOFT, EdgeLook, LabelChoice, default_labels, edge_looks
+from causalsem.report.looks import BAND, INK, LOOK, RULE, SOFT, EdgeLook, LabelChoice, Marked, default_labels, edge_looks
 from causalsem.report.routes import HEAD, Point
 from causalsem.report.text import shown_name
 
@@ -55,14 +55,25 @@ def graph_svg(
     return svg_of(drawn, looks, title=title)
 
 
-def svg_of(drawn: Layout, looks: Sequence[EdgeLook], *, title: str | None = None, interactive: bool = False) -> str:
-    """Return a drawn graph as SVG text; `interactive` adds what the report's script and the keyboard need."""
+def svg_of(
+    drawn: Layout,
+    looks: Sequence[EdgeLook],
+    *,
+    title: str | None = None,
+    interactive: bool = False,
+    marked: frozenset[int] = frozenset(),
+) -> str:
+    """Return a drawn graph as SVG text; `interactive` adds what the report's script and the keyboard need.
+
+    Edges at the positions `marked` are drawn thick and orange.
+    """
     head = 24.0 if title else 0.0
     parts = [tag("title", text_of(title or "causal graph"))]
     if title:
         parts.append(_text(12, 19, title, 15, weight="bold", anchor="start"))
     inner = [*_bands(drawn)]
     number = {node.name: k for k, node in enumerate(drawn.nodes)}
+    looks = [Marked(*map(look.__getattribute__, LOOK)) if k in marked else look for k, look in enumerate(looks)]
     routes = sorted(enumerate(zip(drawn.edges, looks, strict=True)), key=lambda one: one[1][1].opacity)
     inner += [_edge(route, look, _handles(k, look, number) if interactive else {}) for k, (route, look) in routes]
     inner += [_node(node, number[node.name] if interactive else None) for node in drawn.nodes]

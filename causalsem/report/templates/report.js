@@ -10,6 +10,14 @@
   const words = x => x.querySelector("title").textContent;
   const name = k => words(nodes.find(n => n.dataset.n === k));
   root.classList.add("js");
+  const speak = lang => {
+    root.lang = lang;
+    all("[data-en]").forEach(e => { e.textContent = e.dataset[lang]; });
+    all("[data-label-en]").forEach(e => e.setAttribute("aria-label", e.getAttribute("data-label-" + lang)));
+  };
+  one("#switch").addEventListener("click", () => speak(root.lang === "en" ? "zh" : "en"));
+  window.addEventListener("beforeprint", () => all("details").forEach(d => { d.open = true; }));
+  if (!info) return;  // two graphs compared: nothing to click
 
   const filter = () => {
     const least = +one("#least").value;
@@ -79,11 +87,6 @@
     link.download = "graph.svg";
     link.click();
   };
-  const speak = lang => {
-    root.lang = lang;
-    all("[data-en]").forEach(e => { e.textContent = e.dataset[lang]; });
-    all("[data-label-en]").forEach(e => e.setAttribute("aria-label", e.getAttribute("data-label-" + lang)));
-  };
 
   edges.forEach(e => {  // a wide unseen line, so that a thin one is easy to hit
     const wide = e.querySelector(".line").cloneNode();
@@ -103,7 +106,5 @@
   one("#mark")?.addEventListener("change", ask);
   all("#treatment, #outcome").forEach(x => x.addEventListener("change", () => { one("#mark").checked = true; ask(); }));
   one("#save").addEventListener("click", save);
-  one("#switch").addEventListener("click", () => speak(root.lang === "en" ? "zh" : "en"));
-  window.addEventListener("beforeprint", () => all("details").forEach(d => { d.open = true; }));
   clear();
 })();
