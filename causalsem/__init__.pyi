@@ -30,6 +30,7 @@ from causalsem.discovery import EdgeStability as EdgeStability
 from causalsem.discovery import FisherZ as FisherZ
 from causalsem.discovery import GRaSP as GRaSP
 from causalsem.discovery import GSquare as GSquare
+from causalsem.discovery import ICALiNGAM as ICALiNGAM
 from causalsem.discovery import RegressionTest as RegressionTest
 from causalsem.discovery import VARLiNGAM as VARLiNGAM
 from causalsem.discovery import bootstrap as bootstrap

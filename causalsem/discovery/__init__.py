@@ -14,6 +14,7 @@ from causalsem.discovery.fci import BOSSFCI, FCI
 from causalsem.discovery.flop import FLOP
 from causalsem.discovery.ges import GES
 from causalsem.discovery.grasp import GRaSP
+from causalsem.discovery.ica_lingam import ICALiNGAM
 from causalsem.discovery.independence import KCI, TESTS, ChiSquare, ConditionalGaussian, FisherZ, GSquare, RegressionTest
 from causalsem.discovery.kinds import VariableKind, variable_kinds
 from causalsem.discovery.lagged import lagged
@@ -57,6 +58,7 @@ __all__ = [
     "FisherZ",
     "GES",
     "GSquare",
+    "ICALiNGAM",
     "KCI",
     "GRaSP",
     "METHODS",

@@ -15,6 +15,7 @@ from causalsem.discovery.flop import FLOP
 from causalsem.discovery.found import Rules
 from causalsem.discovery.ges import GES
 from causalsem.discovery.grasp import GRaSP
+from causalsem.discovery.ica_lingam import ICALiNGAM
 from causalsem.discovery.notears import NOTEARS
 from causalsem.discovery.pc import PC
 from causalsem.discovery.rfci import RFCI
@@ -45,6 +46,7 @@ METHODS: dict[type[Any], str] = {
     DAGMA: "causalsem.discovery.dagma:search",
     NOTEARS: "causalsem.discovery.notears:search",
     DirectLiNGAM: "causalsem.discovery.direct_lingam:search",
+    ICALiNGAM: "causalsem.discovery.ica_lingam:search",
 }
 
 
