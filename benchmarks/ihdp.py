@@ -10,6 +10,7 @@ all replications, seeds, candidates and members are trained as one batch. Peers 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import re
 import time
@@ -125,7 +126,9 @@ def main() -> None:
     every = replications(chosen.data, chosen.replications, chosen.seeds)
     few = [r for r in every if r.seed < chosen.peer_seeds]
     methods = {"zero effect": (one_by_one(zero), every), "constant effect": (one_by_one(constant), every), "CausalNet": (nets, every)}
-    if few:
+    if few and importlib.util.find_spec("econml") is None:
+        print("econml is not installed, so its forest and DR-learner are left out: pip install 'causalsem[cate]'")
+    elif few:
         methods |= {
             "CausalNet, peers' seeds": (None, few),
             "causal forest (econml)": (one_by_one(econml_forest), few),
