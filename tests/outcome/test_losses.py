@@ -9,7 +9,7 @@ import torch
 
 from causalsem.errors import SettingError, UnknownNameError
 from causalsem.networks.heads import Heads
-from causalsem.outcome import DCMT, DR, DRMSE, ESMM, IPS, SNIPS, UBPR, Naive
+from causalsem.outcome import DCMT, DR, DRMSE, ESMM, IPS, IPSV2, SNIPS, UBPR, Naive
 from causalsem.outcome.losses import LOSSES, LossBatch, loss_of
 
 ARMS, MEMBERS, N = 2, 2, 40
@@ -210,3 +210,15 @@ def test_the_twin_of_dcmt_is_the_complement_of_the_outcome_when_the_prior_is_str
         DCMT(prior=1000.0).objective(heads, batch).sum().backward()
         optimiser.step()
     assert (1 - heads.outcome.sigmoid() - heads.imputed.sigmoid()).abs().mean() < 0.05
+
+
+def test_the_balance_of_ips_v2_is_the_papers_squared_difference_of_weighted_means():
+    # Li et al. 2023: ‖mean(o/p̂ φ − (1 − o)/(1 − p̂) φ)‖², with φ the prediction; here once per arm, the same by symmetry.
+    heads, batch = some_heads(), dataclasses.replace(a_batch(), floor=torch.zeros(2))
+    extra = IPSV2(balance=1.0).objective(heads, batch) - IPSV2(balance=0.0).objective(heads, batch)
+    f, o, taken = (t.detach().double().sigmoid().numpy() for t in (heads.outcome, heads.propensity, torch.logit(batch.taken, eps=1e-12)))
+    for m in range(MEMBERS):
+        total = 0.0
+        for arm, e in ((0, 1 - o[m]), (1, o[m])):
+            total += np.mean((taken[m, :, arm] / e - (1 - taken[m, :, arm]) / (1 - e)) * f[m, :, arm]) ** 2
+        assert float(extra[m].detach()) == pytest.approx(total, rel=1e-3)
