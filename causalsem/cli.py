@@ -226,7 +226,7 @@ def discover(
     log: Source,
     output: Output = None,
     unit: UnitOption = Unit.user,
-    method: Annotated[str, typer.Option(help="A discovery method with its default settings.")] = "GES",
+    method: Annotated[str, typer.Option(help="A discovery method with its default settings, or auto.")] = "GES",
     knowledge: KnowledgeOption = None,
     as_json: Json = False,
 ) -> None:
@@ -237,7 +237,8 @@ def discover(
 
     table = behaviours(log.events(), unit=unit.columns)
     known = Knowledge.load(knowledge) if knowledge else Knowledge(tiers=table.tiers)
-    graph = find(moments(table), method, knowledge=known)
+    # "auto" looks at the columns themselves.
+    graph = find(table if method.casefold() == "auto" else moments(table), method, knowledge=known)
     if output:
         graph.save(output)
         talk(f"wrote {output}")

@@ -16,7 +16,7 @@ from causalsem.discovery.fci import BOSSFCI, FCI
 from causalsem.discovery.kinds import VariableKind, variable_kinds
 from causalsem.discovery.pc import PC, check_alpha
 from causalsem.discovery.scores import check_penalty
-from causalsem.errors import shown
+from causalsem.errors import SettingError, shown
 
 # Beyond so many variables an order search takes longer than most are ready to wait, and PC is taken.
 MOST_FOR_ORDER_SEARCH = 150
@@ -41,13 +41,15 @@ class Auto:
     Zero-inflated counts enter as hurdle blocks, nominal columns as indicators (Andrews et al. 2019), skewed ones as
     logarithms, heavy-tailed ones as normal scores (Liu et al. 2009), missing values by EM. BOSS finds the graph, or
     BOSSFCI with `hidden_causes`; PC or FCI where there are too many variables, too few rows, or nominal columns of many
-    levels. `kinds` says what some columns are, as in `variable_kinds`. `penalty_discount` and `alpha` go to the method.
+    levels. `kinds` says what some columns are, as in `variable_kinds`. `penalty_discount`, `alpha` and `restarts`
+    (of the order search) go to the method.
     """
 
     hidden_causes: bool = False
     kinds: Mapping[str, VariableKind] = field(default_factory=dict)
     penalty_discount: float = 2.0
     alpha: float = 0.01
+    restarts: int = 5
 
     engine: ClassVar[str] = "causalsem"
     consumes: ClassVar[str] = "moments"
@@ -57,6 +59,8 @@ class Auto:
     def __post_init__(self) -> None:
         check_penalty(self.penalty_discount)
         check_alpha(self.alpha)
+        if self.restarts < 0:
+            raise SettingError(f"restarts is {self.restarts}; choose 0 or more")
         object.__setattr__(self, "kinds", dict(self.kinds))
 
 
@@ -131,7 +135,8 @@ def _method(ready: Moments | BlockMoments, auto: Auto) -> tuple[Any, list[str]]:
         hidden = "hidden common causes are allowed"
         if tests is not None:
             return FCI(alpha=auto.alpha, max_conditioning=cap), [f"{hidden}; {tests} (FCI)"]
-        return BOSSFCI(alpha=auto.alpha, penalty_discount=auto.penalty_discount), [f"{hidden}: order search, then FCI (BOSSFCI)"]
+        method = BOSSFCI(alpha=auto.alpha, penalty_discount=auto.penalty_discount, restarts=auto.restarts)
+        return method, [f"{hidden}: order search, then FCI (BOSSFCI)"]
     if tests is not None:
         return PC(alpha=auto.alpha, max_conditioning=cap), [f"{tests} (PC)"]
     return BOSS(penalty_discount=auto.penalty_discount), [
