@@ -66,12 +66,12 @@ def api_page(stage: str, title: str) -> str:
     parts = [title, "=" * len(title), "", f".. automodule:: causalsem.{stage}", "   :no-members:", ""]
     for name in module.__all__:
         value = getattr(module, name)
-        # A type alias such as tuple[str, …] passes for a class.
-        alias = isinstance(value, types.GenericAlias)
-        kind = (
-            "autodata" if alias else "autoclass" if inspect.isclass(value) else "autofunction" if inspect.isroutine(value) else "autodata"
-        )
-        parts += [f".. {kind}:: causalsem.{stage}.{name}", *(["   :members:"] if kind == "autoclass" else []), ""]
+        if inspect.isclass(value) and not isinstance(value, types.GenericAlias):
+            parts += [f".. autoclass:: causalsem.{stage}.{name}", "   :members:", ""]
+        elif inspect.isroutine(value):
+            parts += [f".. autofunction:: causalsem.{stage}.{name}", ""]
+        else:  # a type alias or a constant
+            parts += [f".. py:data:: causalsem.{stage}.{name}", f"   :value: {' '.join(repr(value).split())[:120]}", ""]
     return "\n".join(parts)
 
 

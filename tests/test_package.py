@@ -89,3 +89,9 @@ def test_constraints_hold_names_and_versions_only_and_cover_every_dependency() -
     needed = [*project["dependencies"], *extras["dev"], *extras["datasets"], *extras["docs"], *extras["notebook"]]
     names = {re.match(r"[A-Za-z0-9-]+", need).group().lower() for need in needed}
     assert names <= pinned
+
+
+def test_the_reference_is_made_from_public_names_and_lists_none_by_hand() -> None:
+    """`docs/conf.py` writes a page for each package from its `__all__`; a name listed by hand as well would be there twice."""
+    text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert not re.findall(r"auto(?:class|function):: .*", text), "nothing to add to docs/reference.md: export the name in __all__"
