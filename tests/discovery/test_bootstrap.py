@@ -81,7 +81,9 @@ def test_same_seed_same_frequencies_and_input_kept(frame: pd.DataFrame, method: 
     kept = frame.copy(deep=True)
     one, two, other = (bootstrap(frame, method, times=5, seed=seed) for seed in (7, 7, 8))
     assert np.array_equal(one.marks, two.marks)
-    assert not np.array_equal(one.marks, other.marks)
+    # A method that finds one graph in all resamples of a seed may find it in those of another.
+    if (one.marks != one.marks[0]).any():
+        assert not np.array_equal(one.marks, other.marks)
     pd.testing.assert_frame_equal(frame, kept)
 
 
