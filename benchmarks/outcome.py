@@ -118,8 +118,8 @@ def fit_seconds(rows: int, loss: str, epochs: int) -> float:
     user, item, t, y = random_pairs(rows)
     pairs = BehaviourTable.from_frame(pd.DataFrame({"u": user, "i": item, "t": t, "y": y}), user="u", item="i")
     start = time.process_time()
-    network = TwoTower(id_dropout=0.0)
-    fit_outcome(pairs, AdjustmentSet(Query("t", "y"), (), "optimal"), network, loss=loss, epochs=epochs, members=2, patience=epochs)
+    adjust, network = AdjustmentSet(Query("t", "y"), (), "optimal"), TwoTower(id_dropout=0.0)
+    fit_outcome(pairs, adjust, network, loss=loss, correction=1, epochs=epochs, members=2, patience=epochs)
     return time.process_time() - start
 
 

@@ -45,7 +45,7 @@ class Checkpoint:
                     f"the checkpoint {place} belongs to another fit (data or settings differ); delete it or choose another path", path=place
                 )
             found = (about, tensors)
-        carried = {} if found is None else _named(found[1], "carried")
+        carried = {} if found is None else named(found[1], "carried")
         return cls(place, fingerprint, "", carried, found)
 
     def restore(self, net: torch.nn.Module, optimiser: torch.optim.Optimizer, rng: torch.Generator, best: Tensors, state: Progress) -> None:
@@ -53,11 +53,11 @@ class Checkpoint:
         if self.found is None or self.found[0]["stage"] != self.stage:
             return
         about, tensors = self.found
-        net.load_state_dict(_named(tensors, "net"))
-        best.update(_named(tensors, "best"))
+        net.load_state_dict(named(tensors, "net"))
+        best.update(named(tensors, "best"))
         rng.set_state(tensors["rng"].cpu())
         moments: dict[int, Tensors] = {}
-        for name, tensor in _named(tensors, "optimiser").items():
+        for name, tensor in named(tensors, "optimiser").items():
             index, key = name.split(".", 1)
             moments.setdefault(int(index), {})[key] = tensor
         groups = optimiser.state_dict()["param_groups"]
@@ -118,6 +118,6 @@ def _safetensors_error() -> type[Exception]:
     return error
 
 
-def _named(tensors: Tensors, prefix: str) -> Tensors:
+def named(tensors: Tensors, prefix: str) -> Tensors:
     """Return the tensors under a prefix, without it."""
     return {name.removeprefix(prefix + "."): tensor for name, tensor in tensors.items() if name.startswith(prefix + ".")}

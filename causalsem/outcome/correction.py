@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -27,16 +28,48 @@ def pointwise_error(predictor: FloatArray, y: FloatArray, *, binary: bool) -> Fl
     return np.asarray((predictor - y[:, None]) ** 2 / 2)
 
 
+@dataclass(frozen=True)
+class Gain:
+    """By how much a choice lowers the weighted error on unseen folds, per unit of weight, and its standard error over users."""
+
+    value: float
+    se: float
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is worth more than one standard error (Breiman et al. 1984): else the simpler choice stays."""
+        return self.value > self.se
+
+
+def paired_gain(before: FloatArray, after: FloatArray, weights: FloatArray, user: IntArray) -> Gain:
+    """Return what `after` gains on `before`, pointwise errors out of fold: all (n, arms), `user` (n,).
+
+    `weights` are those of the full correction: where propensities are right they make the held-out log speak for
+    all pairs, whatever was fitted.
+    """
+    own = np.bincount(user, ((before - after) * weights).sum(axis=1))
+    own, total = own[np.bincount(user, weights.sum(axis=1)) > 0], float(weights.sum())
+    se = float(np.sqrt(len(own)) * own.std(ddof=1)) if len(own) > 1 else np.inf
+    return Gain(float(own.sum()) / total, se / total)
+
+
 def choose_strength(errors: Mapping[float, FloatArray], weights: FloatArray, user: IntArray) -> float:
     """Return the strength of least weighted held-out error, 0 unless it beats 0 by a paired standard error over users.
 
-    `errors` holds each strength's pointwise errors out of fold (n, arms), `weights` (n, arms) are those of the full
-    correction: where propensities are right they make the held-out log speak for all pairs, whatever was fitted.
-    The rule of one standard error leans to the naive fit, which needs no propensity (Breiman et al. 1984).
+    `errors` holds each strength's pointwise errors (see `paired_gain`). The rule leans to the naive fit, which needs no propensity.
     """
-    naive = (errors[0.0] * weights).sum(axis=1)
-    gains = {s: np.bincount(user, naive - (error * weights).sum(axis=1)) for s, error in errors.items()}
-    best = max(gains, key=lambda s: float(gains[s].sum()))
-    gain = gains[best][np.bincount(user, weights.sum(axis=1)) > 0]
-    error = float(np.sqrt(len(gain)) * gain.std(ddof=1)) if len(gain) > 1 else np.inf
-    return best if gain.sum() > error else 0.0
+    gains = {s: paired_gain(errors[0.0], error, weights, user) for s, error in errors.items()}
+    best = max(gains, key=lambda s: gains[s].value)
+    return best if gains[best].kept else 0.0
+
+
+def softened(propensity: FloatArray, seen: FloatArray, strength: float) -> FloatArray:
+    """Return propensities (n, arms) to a power, scaled so that their inverse weights average one over all pairs.
+
+    At 1 they are left as they are; at 0 they know each arm's share alone.
+    """
+    if strength == 1:
+        return propensity
+    powered = propensity**strength
+    scaled: FloatArray = powered * (seen / powered).mean(axis=0)
+    return np.where(seen.any(axis=0), scaled, propensity)

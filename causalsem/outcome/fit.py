@@ -62,10 +62,14 @@ def fit_outcome(
     doubly robust (targeting; van der Laan & Rubin 2006).
 
     Without a `network` it is `Multilevel` where users × items fit one grid and the loss is a weighted likelihood
-    (naive, ips, snips), else `TwoTower`; without a `loss`, snips for the first and dr for the second. `Multilevel` on a grid is
-    solved level by level, its prior variances learnt from the log (empirical Bayes), and the weights of its loss are
-    taken to the power `correction`: by default the least weighted error on the unseen folds chooses it between 0 (naive)
-    and 1, and stays at 0 unless the gain exceeds a paired standard error. Other networks train by gradient steps and ignore `correction`:
+    (naive, ips, snips), else `TwoTower`; without a `loss`, snips for the first and dr for the second.
+
+    `correction` says how much of the correction to believe: 0 is the naive fit, 1 the loss as published, between them its weights
+    are taken to that power. By default the least weighted error on the unseen folds chooses, and 0 stays unless the gain
+    exceeds a paired standard error over users, so that a correction does no harm; the targeting step is kept in either case.
+    `Multilevel` on a grid is solved level by level, its prior variances learnt from the log (empirical Bayes), and chooses among five
+    powers. Other networks train by gradient steps and choose between naive and corrected heads, fitted from the same start:
+    name `correction=1` to save the naive one. There
     the learning rate falls to zero over `epochs` (None: at least 4, and at least 128 steps of `batch_size` pairs or,
     for small data, of a 32nd of them); training stops earlier when the unseen folds have not improved for `patience` epochs
     (None: a quarter of them, at least 2), and the best epoch is kept.

@@ -17,12 +17,12 @@ from causalsem.networks.heads import Heads
 from causalsem.networks.multilevel import MultilevelNet
 from causalsem.networks.net import Shape
 from causalsem.networks.settings import Multilevel, TwoTower
-from causalsem.outcome.checkpoint import Checkpoint
+from causalsem.outcome.checkpoint import Checkpoint, named
 from causalsem.outcome.closed_form import GridFit, fits_grid
-from causalsem.outcome.correction import STRENGTHS, choose_strength, pointwise_error, tempered
+from causalsem.outcome.correction import STRENGTHS, choose_strength, pointwise_error, softened, tempered
 from causalsem.outcome.encoder import Encoded
-from causalsem.outcome.losses import Loss, LossBatch
-from causalsem.outcome.problem import Problem
+from causalsem.outcome.losses import Loss, LossBatch, Naive
+from causalsem.outcome.problem import Problem, target
 from causalsem.outcome.propensity import effective_sample_size
 from causalsem.outcome.tensors import device_of, real, training_data, whole
 from causalsem.outcome.train import Objective, Plan, train
@@ -87,10 +87,50 @@ class Run:
         return e
 
     def outcome(self, loss: Loss, floored: FloatArray) -> FloatArray:
-        """Train the outcome heads by `loss` and return their predictors out of fold: `floored` (n, 2) → (n, 2)."""
+        """Fit the outcome heads by `loss` and return their predictors out of fold: `floored` (n, 2) → (n, 2)."""
         weights = loss.row_weights(self.problem.seen, floored)
         if self.grid is not None and weights is not None:
             return self._outcome_on_grid(self.grid, loss, weights)
+        asked = self.settings["correction"]
+        if asked is None and loss.weighted:
+            return self._no_harm(loss, floored)
+        if asked == 0:
+            loss = Naive()
+        self.strength = 1.0 if asked is None else asked
+        return self._heads_by_steps("outcome", loss, softened(floored, self.problem.seen, self.strength))
+
+    def _no_harm(self, loss: Loss, floored: FloatArray) -> FloatArray:
+        """Fit the outcome heads naively and by `loss`, from the same start, and let unseen folds choose (see `choose_strength`)."""
+        weights = self.problem.seen / floored
+        naive, corrected = (self._attempt(stage, how, floored) for stage, how in (("naive", Naive()), ("outcome", loss)))
+        errors = {strength: self._targeted_error(found, weights) for strength, found in ((0.0, naive), (1.0, corrected))}
+        self.strength = choose_strength(errors, weights, self.user)
+        stage, chosen = ("outcome", corrected) if self.strength == 1 else ("naive", naive)
+        self.net.load_state_dict(named(self.checkpoint.carried, f"{stage}.net"))
+        return chosen
+
+    def _attempt(self, stage: str, loss: Loss, floored: FloatArray) -> FloatArray:
+        """Fit the outcome heads from where the propensity stage left the network; what is found is carried in the checkpoint."""
+        kept = self.checkpoint.carried
+        if "start.rng" not in kept:
+            kept |= {f"start.net.{k}": v.cpu().clone() for k, v in self.net.state_dict().items()} | {"start.rng": self.rng.get_state()}
+        if f"{stage}.predictor" not in kept:
+            self.net.load_state_dict(named(kept, "start.net"))
+            self.rng.set_state(kept["start.rng"].cpu())
+            found = self._heads_by_steps(stage, loss, floored)
+            kept |= {f"{stage}.net.{k}": v.cpu().clone() for k, v in self.net.state_dict().items()}
+            kept[f"{stage}.predictor"] = torch.from_numpy(found)
+            kept[f"{stage}.history"] = torch.tensor(self.history[stage], dtype=torch.float64)
+        self.history[stage] = tuple((float(a), float(b)) for a, b in kept[f"{stage}.history"])
+        return kept[f"{stage}.predictor"].numpy()
+
+    def _targeted_error(self, predictor: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return the pointwise errors (n, 2) of a predictor as it will be used, after the targeting step."""
+        shift = target(self.problem, predictor, weights).shift
+        return pointwise_error(predictor + np.asarray(shift), self.problem.y, binary=self.problem.scale.binary)
+
+    def _heads_by_steps(self, stage: str, loss: Loss, floored: FloatArray) -> FloatArray:
+        """Train the outcome heads by `loss` and return their predictors out of fold: `floored` (n, 2) → (n, 2)."""
         y, seen = real(self.problem.y, self.device)[:, None], real(self.problem.seen, self.device)
         teaching = self.problem.observed | loss.needs_unseen
         share = float(teaching.mean())
@@ -112,7 +152,7 @@ class Run:
 
         arms = self.problem.seen.sum(axis=0)
         weighted = [effective_sample_size(w) for w in (self.problem.seen / floored).T] if loss.weighted else arms
-        self._train("outcome", objective, judge, (*weighted, *arms, float(len(y))), teaching)
+        self._train(stage, objective, judge, (*weighted, *arms, float(len(y))), teaching)
         return self._out_of_fold(lambda heads: heads.outcome)
 
     def _propensity_on_grid(self, grid: GridFit) -> FloatArray:

@@ -42,7 +42,7 @@ def full(world, adjust):
 def test_every_weighted_loss_undoes_a_confounder_the_network_cannot_see(name, world):
     # `mood` is hidden from the network; only the true propensities know it.
     hidden = AdjustmentSet(Query("shown", "buy"), ("activity", "popularity"), "optimal")
-    model = fit_outcome(world.pairs, hidden, loss=name, propensity="truth", members=2, epochs=3)
+    model = fit_outcome(world.pairs, hidden, loss=name, propensity="truth", members=2, epochs=3, correction=1)
     # The standard error of the inverse-propensity estimate here is about 0.008, a third of mood's bias.
     naive = fit_outcome(world.pairs, hidden, loss="naive", members=2, epochs=3) if name == "dr" else None
     assert abs(model.lift - world.lift) < 0.016
