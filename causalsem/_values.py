@@ -66,7 +66,9 @@ def read_text(path: str | os.PathLike[str]) -> str:
         return Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise FileError(f"no file {os.fspath(path)}; check the path", path=Path(path)) from None
-    except (OSError, UnicodeDecodeError) as why:
+    except UnicodeDecodeError as why:
+        raise FileError(f"cannot read {os.fspath(path)}: it is no UTF-8 text; hand in the file that was meant", path=Path(path)) from why
+    except OSError as why:
         raise FileError(f"cannot read {os.fspath(path)}: {why}", path=Path(path)) from why
 
 

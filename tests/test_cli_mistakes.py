@@ -28,6 +28,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     good[:0].to_csv(folder / "empty.csv", index=False)
     (folder / "noise.parquet").write_bytes(np.random.default_rng(0).bytes(400))
     pd.DataFrame({"a": [1]}).to_csv(folder / "other.csv", index=False)
+    (folder / "headless.csv").write_text("1,2268318,pv,1511544070\n", encoding="utf-8")
     cs.CausalGraph.parse(CONFOUNDED).save(folder / "graph.json")
     cs.CausalGraph.parse("u -> t; u -> y; t -> y", latent=["u"]).save(folder / "hidden.json")
     cs.identify(cs.CausalGraph.parse(CONFOUNDED), cs.Query("t", "y")).to_json(folder / "adjust.json")
@@ -70,6 +71,8 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "a model that does not parse": ("fit model.txt good.parquet", "line 1"),
     "a misspelt variable in a model": ("fit misspelt.txt good.parquet", "did you mean 'browse'"),
     "a graph file cut short": ("adjust cut.json t y", "is not JSON.*cut short"),
+    "events where a graph was meant": ("adjust good.parquet t y", "is no UTF-8 text"),
+    "a CSV without a header line": ("check headless.csv", "first line reads like data.*columns="),
     "a file of another kind": ("adjust kind.json t y", "holds 'recipe'"),
     "a misspelt treatment": ("adjust graph.json tt y", "did you mean 't'"),
     "a treatment that is the outcome": ("adjust graph.json t t", "'t'"),

@@ -199,6 +199,11 @@ def _plan(
     log: EventLog, unit: str | Sequence[str], window: Window, history: object, pairs: str, values: str | None, traits: Iterable[str] | None
 ) -> _Plan:
     """Check the choices and look up the units."""
+    if not isinstance(log, EventLog):
+        raise DataError(
+            f"a {type(log).__name__} is no EventLog; make one with EventLog.from_frame (one row per event), "
+            "or hand rows that are units already to discover, fit_sem and estimate_effect"
+        )
     keys = (unit,) if isinstance(unit, str) else tuple(unit)
     if keys not in PAST:
         raise SettingError(f"no unit {unit!r}; use 'user', 'item' or ('user', 'item')")

@@ -43,7 +43,7 @@ class Cleaning:
     def __str__(self) -> str:
         faults = {
             "missing user, item, behaviour or time": self.missing,
-            "impossible times": self.impossible_times,
+            "impossible times (unreadable, in the future or outside the period)": self.impossible_times,
             "duplicates": self.duplicates,
             "left out as asked": self.left_out,
         }

@@ -88,7 +88,10 @@ def find_columns(con: duckdb.DuckDBPyConnection, source: Source, names: Mapping[
 
     A column that bears an optional canonical name itself (value, propensity, position, platform) needs no naming.
     """
-    check_names(names.values(), source.columns, what="column", where=source.label)
+    place = source.label
+    if not source.typed and any(name.isdecimal() for name in source.columns):
+        place += " (whose first line reads like data: columns=[…] names the columns of CSV without a header)"
+    check_names(names.values(), source.columns, what="column", where=place)
     check_names(ignore, source.columns, what="column", where=source.label)
     if "time" in names:
         # Not so in tables of traits, where a column of that name is a trait.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -43,9 +45,9 @@ def run(
 
     Without `knowledge`, tiers follow the order of behaviours (traits, exposure, browse, …). The public steps called
     by hand with the recipe's settings give the same numbers. Only variables that no tier puts after the treatment are
-    adjusted for. `truth` is the known effect of simulated data, for the
-    report. Raises NotIdentifiedError when the discovered graph cannot answer the query, or answers that there is no
-    effect at all; the error carries `graph` as evidence.
+    adjusted for; one that `knowledge` leaves out counts where the table's own tiers put it. `truth` is the known effect
+    of simulated data, for the report. Raises NotIdentifiedError when the discovered graph cannot answer the query, or
+    answers that there is no effect at all; the error carries `graph` as evidence.
     """
     recipe = recipe or Recipe()
     with stages(9) as begin:
@@ -62,7 +64,7 @@ def run(
         stability = bootstrap(table, recipe.discovery, knowledge=known, times=recipe.times, seed=recipe.seed)
         begin("structural equations")
         fit = fit_sem(graph, m)
-        adjustment = _answerable(graph, query, recipe, before_treatment(known, query, table.names))
+        adjustment = _answerable(graph, query, recipe, before_treatment(known, query, table.names, table.tiers))
         begin("effect")
         naive = naive_effect(table, query)
         estimate = estimate_effect(table, adjustment, recipe.effect, folds=recipe.folds, seed=recipe.seed)
@@ -112,14 +114,22 @@ def learn_from(log: EventLog, query: Query, recipe: Recipe) -> tuple[Policy | No
     return policy, values
 
 
-def before_treatment(known: Knowledge, query: Query, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the variables that no tier puts after a treatment: adjusting for these never rests on a missing arrow alone."""
-    tiers = [known.tier_of(name) for name in query.treatments]
-    latest = min((tier for tier in tiers if tier is not None), default=None)
+def before_treatment(known: Knowledge, query: Query, names: tuple[str, ...], usual: Sequence[Sequence[str]] = ()) -> tuple[str, ...]:
+    """Return the variables that no tier puts after a treatment: adjusting for these never rests on a missing arrow alone.
+
+    A variable that `known` leaves out stands where the `usual` tiers, those of the table, put it.
+    """
     others = [name for name in names if name not in {*query.treatments, query.outcome}]
-    if latest is None:
+    if all(known.tier_of(name) is None for name in query.treatments):
         return tuple(others)
-    return tuple(name for name in others if (tier := known.tier_of(name)) is not None and tier <= latest)
+    table = Knowledge(tiers=usual)
+    return tuple(name for name in others if _is_before(table if known.tier_of(name) is None else known, query, name))
+
+
+def _is_before(known: Knowledge, query: Query, name: str) -> bool:
+    """Tell whether a tier holds the variable, and none of the treatments stands in an earlier one."""
+    tier, treated = known.tier_of(name), [known.tier_of(treatment) for treatment in query.treatments]
+    return tier is not None and all(tier <= latest for latest in treated if latest is not None)
 
 
 def _answerable(graph: CausalGraph, query: Query, recipe: Recipe, allowed: tuple[str, ...]) -> AdjustmentSet:

@@ -39,6 +39,7 @@ class LogTable(Strict):
     start: Any = None
     end: Any = None
     duplicates: str = "drop"
+    columns: list[str] | None = None
 
 
 class QueryTable(Strict):

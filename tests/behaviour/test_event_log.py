@@ -184,6 +184,12 @@ def test_columns_of_a_file_without_header_are_named(events, names, log, tmp_path
         EventLog.read(tmp_path / "e.csv", columns=["uid", "sku"], **names)
 
 
+def test_a_file_without_header_is_recognised_when_columns_were_not_named(names, tmp_path):
+    (tmp_path / "e.csv").write_text("1,2268318,pv,1511544070\n1,2333346,pv,1511561733\n", encoding="utf-8")
+    with pytest.raises(UnknownNameError, match=r"unknown column 'uid' in .*e\.csv \(whose first line reads like data: columns=\[…\]"):
+        EventLog.read(tmp_path / "e.csv", **names)
+
+
 def test_position_and_platform_stay_with_the_event(events, names):
     shown_ = events.assign(rank=range(10), app=["ios", "web"] * 5, p=0.5, yuan=3.0)
     log = EventLog.from_frame(shown_, position="rank", platform="app", propensity="p", value="yuan", **names)

@@ -23,7 +23,7 @@ def test_the_one_call_and_the_steps_by_hand_give_identical_numbers(study, world,
     graph = cs.discover(m, recipe.discovery, knowledge=known)
     stability = cs.bootstrap(table, recipe.discovery, knowledge=known, times=recipe.times, seed=recipe.seed)
     fit = cs.fit_sem(graph, m)
-    adjust = cs.identify(graph, query, allowed=before_treatment(known, query, table.names))
+    adjust = cs.identify(graph, query, allowed=before_treatment(known, query, table.names, table.tiers))
     estimate = cs.estimate_effect(table, adjust, recipe.effect, folds=recipe.folds, seed=recipe.seed)
     train, _ = hold_out(table, recipe.holdout, recipe.seed)
     model = cs.fit_outcome(train, adjust, recipe.network, loss=recipe.loss, seed=recipe.seed)
@@ -151,3 +151,24 @@ def test_chinese_names_go_through_the_whole_study_and_its_report(tmp_path) -> No
     assert "<h1>曝光 → 浏览</h1>" in page
     assert "特征" in page
     assert cs.Recipe.load(tmp_path / "recipe.toml") == quick
+
+
+def test_a_variable_that_the_knowledge_leaves_out_stands_where_the_table_puts_it() -> None:
+    known = cs.Knowledge(tiers=[["age"], ["exposure"], ["buy"], ["stray"]])
+    usual = (("age", "activity", "stray"), ("exposure",), ("browse",), ("buy",))
+    names = ("age", "activity", "stray", "exposure", "browse", "buy", "untold")
+    assert before_treatment(known, cs.Query("exposure", "buy"), names, usual) == ("age", "activity")
+    # The treatment's tier is told, so that of browse, which only the table knows, is compared with the table's.
+    assert before_treatment(known, cs.Query(["exposure", "buy"], "stray"), names, usual) == ("age", "activity")
+
+
+def test_knowledge_that_names_some_variables_only_still_runs(world, recipe, study) -> None:
+    tiers = [["age"], ["exposure"], ["browse"], ["cart"], ["buy"], ["review"]]
+    partial = cs.run(world.log, study.query, knowledge=cs.Knowledge(tiers=tiers), recipe=recipe)
+    assert set(study.adjustment.variables) - {"age"} <= {"activity", "popularity", "price", "quality"}
+    assert {"activity", "popularity"} <= set(partial.adjustment.variables)
+
+
+def test_a_study_of_a_frame_says_that_it_takes_a_log(study) -> None:
+    with pytest.raises(cs.errors.DataError, match=r"a DataFrame is no EventLog; make one with EventLog\.from_frame"):
+        cs.run(study.table.frame, study.query)

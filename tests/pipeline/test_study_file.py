@@ -60,6 +60,12 @@ def test_an_option_replaces_a_column_of_the_file(study) -> None:
         StudyFile.load(study).read(user="user_idd")
 
 
+def test_a_file_without_header_is_read_by_the_columns_named(study, tmp_path) -> None:
+    (tmp_path / "bare.csv").write_text("1,7,pv,1511544070\n2,8,buy,1511561733\n", encoding="utf-8")
+    study.write_text('[log]\npath = "bare.csv"\ncolumns = ["user_id", "item_id", "type", "ts"]\n', encoding="utf-8")
+    assert dict(StudyFile.load(study).read().counts) == {"browse": 1, "buy": 1}
+
+
 def test_a_file_without_a_question_cannot_run(study) -> None:
     study.write_text('[log]\npath = "events.csv"\n', encoding="utf-8")
     with pytest.raises(SettingError, match=r"no \[query\]"):
