@@ -14,12 +14,14 @@ import numpy as np
 from causalsem._values import FloatArray
 from causalsem.behaviour.patterns import PatternStack
 from causalsem.sem.discrepancy import Derivatives, NormalGroup
+from causalsem.sem.gram_products import GramProducts
 from causalsem.sem.hessian import covariance_curvature, mean_curvature
 from causalsem.sem.matrices import (
     RAM,
     Implied,
     columns_of,
     covariance_gradient,
+    entries_of_means,
     gather,
     implied,
     look_up,
@@ -132,11 +134,12 @@ def _second_order(s: Stacked, *, hessian: bool) -> tuple[FloatArray, FloatArray]
     J = mean_jacobian(ram, s.implied)
     of_means = J.T @ np.tensordot(s.share, s.W, axes=1) @ J
     expected, second = of_means.copy(), np.zeros_like(of_means)
+    products = GramProducts.of(ram)
     size = max(1, CHUNK // max(nc * nc, 1))
     for first in range(0, len(s.share), size):
         part = slice(first, first + size)
         chunk = Stacked(ram, s.implied, s.share[part], s.values[part], s.W[part], s.T[part], s.gap[part])
-        information, curved, mixed = _covariance_terms(chunk, J, hessian=hessian)
+        information, curved, mixed = _covariance_terms(chunk, products, J, hessian=hessian)
         expected[:nc, :nc] += information
         if hessian:
             second[:nc, :nc] += curved
@@ -147,30 +150,23 @@ def _second_order(s: Stacked, *, hessian: bool) -> tuple[FloatArray, FloatArray]
     return expected, second
 
 
-def _covariance_terms(s: Stacked, J: FloatArray, *, hessian: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _covariance_terms(s: Stacked, products: GramProducts, J: FloatArray, *, hessian: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return ½ Σ tr(W dΣ W dΣ), the covariances' part of the Hessian, and Σ gapᵀW dΣ W dμ; formulas as in hessian.py."""
     ram, Z = s.ram, columns_of(s.implied)
     hh = ram.h[:, None] * ram.h
-    G = Z.T @ (s.W @ Z)
-    guu, guv, gvv = _look(G, ram)
-    information = hh * np.tensordot(s.share, guu * gvv + guv * guv.swapaxes(1, 2), axes=1)
+    part = Z[:, products.columns]
+    WZ = s.W @ part
+    G = part.T @ WZ
+    information = 0.5 * hh * products.summed(G, G, s.share)
     if not hessian:
         return information, information, information
-    H = Z.T @ (s.W @ s.T @ s.W @ Z)
-    tuu, tuv, tvv = _look(H, ram)
-    mixed = np.tensordot(s.share, guv * tuv.swapaxes(1, 2), axes=1)
-    both = np.tensordot(s.share, guu * tvv + gvv * tuu, axes=1) + mixed + mixed.T
-    omega = look_up(ram, np.tensordot(s.share, G - H, axes=1))
-    curved = hh * both - information + covariance_curvature(ram, s.implied, omega)
-    # Zᵀ W gap, and u, v of every entry in it: (P, 2q).
-    pull = (s.W @ s.gap[:, :, None])[:, :, 0] @ Z
-    WJ = s.W @ J
-    ZWJ = Z.T @ WJ
-    by_u = np.tensordot(s.share, pull[:, ram.v, None] * ZWJ[:, ram.u], axes=1)
-    by_v = np.tensordot(s.share, pull[:, ram.u, None] * ZWJ[:, ram.v], axes=1)
-    return information, curved, ram.h[:, None] * (by_u + by_v)
-
-
-def _look(G: FloatArray, ram: RAM) -> tuple[FloatArray, FloatArray, FloatArray]:
-    by_u, by_v = G[:, ram.u], G[:, ram.v]
-    return by_u[:, :, ram.u], by_u[:, :, ram.v], by_v[:, :, ram.v]
+    H = WZ.swapaxes(1, 2) @ s.T @ WZ
+    Omega = np.tensordot(s.share, s.W - s.W @ s.T @ s.W, axes=1)
+    curved = hh * products.summed(G, H, s.share) - information + covariance_curvature(ram, s.implied, look_up(ram, Z.T @ Omega @ Z))
+    # Σ share (Zᵀ W gap) ⊗ (Zᵀ W J), (c, c, entries with a mean): an entry takes its u of one and its v of the other.
+    pull = s.share[:, None] * (s.gap[:, None, :] @ WZ)[:, 0]
+    moved = entries_of_means(ram)
+    crossed = np.tensordot(pull, WZ.swapaxes(1, 2) @ J[:, moved], axes=(0, 0))
+    mixed = np.zeros((len(ram.u), ram.entries))
+    mixed[:, moved] = ram.h[:, None] * (crossed[products.v, products.u] + crossed[products.u, products.v])
+    return information, curved, mixed

@@ -242,6 +242,11 @@ def mean_jacobian(ram: RAM, at: Implied) -> FloatArray:
     return np.hstack([arrows, np.zeros((at.p, len(ram.s_row))), X[:, ram.m_row]])
 
 
+def entries_of_means(ram: RAM) -> IntArray:
+    """Return the numbers of the entries that the implied means depend on: arrows and intercepts."""
+    return np.concatenate([np.arange(len(ram.a_row)), np.arange(len(ram.u), ram.entries)])
+
+
 def covariance_jacobian(ram: RAM, Z: FloatArray) -> FloatArray:
     """Return ∂vech(Σ)/∂entry, (p(p + 1)/2, covariance entries), lower triangle row by row."""
     i, j = np.tril_indices(len(Z))
