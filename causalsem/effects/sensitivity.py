@@ -111,8 +111,11 @@ def e_value(estimate: Estimate, *, mean_untreated: float | None = None) -> EValu
 
     With `mean_untreated` (a chance, taken from the estimate if it has it) the risk ratio is (mean + effect)/mean; else
     the effect in standard deviations d stands for a risk ratio of exp(0.91 d) (VanderWeele 2017), per unit of treatment.
+    A chance below half an event in all rows counts as that: none seen is not none, and the ratio would be without bound.
     """
     base = estimate.diagnostics.get("mean_untreated") if mean_untreated is None else mean_untreated
+    if base is not None and abs(base) < 0.5 / estimate.n:
+        base = 0.5 / estimate.n
     low, high = estimate.interval
     nearer = 0.0 if low <= 0 <= high else low if low > 0 else high
 

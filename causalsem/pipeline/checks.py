@@ -55,7 +55,7 @@ def _refuted(value: Refutation) -> Check:
 
 def _e_value(value: EValue) -> Check:
     chinese = f"只有与处理和结果的风险比都不低于 {value.point:.3g}（区间 {value.limit:.3g}）的未测混杂，才能完全解释掉估计值"
-    return Check("E-value", f"{value.point:.2f}", None, str(value), "E 值", chinese)
+    return Check("E-value", f"{value.point:,.2f}", None, str(value), "E 值", chinese)
 
 
 def _robustness(value: RobustnessValue) -> Check:

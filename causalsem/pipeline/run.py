@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,7 +24,7 @@ from causalsem.effects import (
     placebo_treatment,
     robustness_value,
 )
-from causalsem.errors import NotIdentifiedError, check_names
+from causalsem.errors import DataWarning, NotIdentifiedError, SettingError, check_names
 from causalsem.graph import CausalGraph, Knowledge
 from causalsem.identify import AdjustmentSet, NullEffect, Query, identify
 from causalsem.outcome import fit_outcome
@@ -36,6 +37,7 @@ from causalsem.sem import fit_sem
 # A placebo on this many rows settles the question; on more it would only take longer.
 PLACEBO_ROWS = 50_000
 METRICS_AT = (5, 10)
+MANY_PAIRS = 5_000_000
 
 
 def run(
@@ -50,10 +52,23 @@ def run(
     answers that there is no effect at all; the error carries `graph` as evidence.
     """
     recipe = recipe or Recipe()
+    if recipe.unit != ("user", "item"):
+        raise SettingError(
+            f"unit={recipe.unit!r}: a study ends in scores of user-item pairs; leave it at ('user', 'item'), or take the steps "
+            "yourself: behaviours, discover, identify, estimate_effect"
+        )
     with stages(9) as begin:
         begin("behaviour table")
         table = behaviours(log, unit=recipe.unit, window=recipe.window, history=recipe.history)
         table = table.select(recipe.variables or table.names)
+        if len(table) > MANY_PAIRS:
+            sizes = f"{log.n_users:,} users × {log.n_items:,} items"
+            warnings.warn(
+                f"{sizes} make {len(table):,} pairs, and a study holds each: this takes long and many gigabytes; "
+                "hand in a log of the items that matter",
+                DataWarning,
+                stacklevel=2,
+            )
         check_names((*query.treatments, query.outcome), table.names, where="the behaviour table")
         known = knowledge or Knowledge(tiers=table.tiers)
         m = moments(table)

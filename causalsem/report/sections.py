@@ -109,7 +109,8 @@ def sem(found: Findings, say: Speaker, *, brief: bool = False) -> dict[str, Any]
     if found.fit is None:
         return {}
     table = found.fit.parameters
-    paths = table[table["op"] == "~"]
+    # A path fixed at zero only keeps a variable without arrows in the model.
+    paths = table[(table["op"] == "~") & ((table["est"] != 0) | (table["se"] != 0))]
     head = (say("effect_of"), say("cause_of"), say("estimate"), say("se"), say("ci"), "p", say("std"))
     rows = [
         (

@@ -96,10 +96,10 @@ def _against_naive(found: Findings, estimate: Estimate, say: Speaker) -> Markup:
     if naive is None or naive is estimate:
         return Markup()
     told = significant(naive.value)
-    if estimate.value * naive.value <= 0:
+    percent = 100 * (naive.value / estimate.value - 1) if estimate.value * naive.value > 0 else 0.0
+    if abs(percent) < 0.5:
         return say("naive_says", naive=told)
-    percent = 100 * (naive.value / estimate.value - 1)
-    return say("too_high" if percent >= 0 else "too_low", naive=told, percent=f"{abs(percent):,.0f}")
+    return say("too_high" if percent > 0 else "too_low", naive=told, percent=f"{abs(percent):,.0f}")
 
 
 def _against_truth(found: Findings, estimate: Estimate, say: Speaker) -> Markup:

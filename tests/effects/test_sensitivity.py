@@ -37,6 +37,13 @@ def test_a_protective_effect_has_the_e_value_of_its_inverse_and_none_has_one():
         e_value(Estimate(0.1, se=0.2, n=100))
 
 
+@pytest.mark.parametrize("none", [0.0, 1e-14, -1e-17])
+def test_an_outcome_that_no_untreated_row_has_counts_as_half_an_event(none):
+    found = e_value(Estimate(0.2, se=0.01, n=1000, diagnostics={"mean_untreated": none}))
+    assert found.risk_ratio == pytest.approx((0.0005 + 0.2) / 0.0005)
+    assert found.point == pytest.approx(401 + math.sqrt(401 * 400))
+
+
 def test_a_confounder_as_strong_as_the_robustness_value_takes_the_effect_away(given):
     # Build y and t with a hidden u that explains exactly RV of what is left of each: adjusting for it must give zero.
     rng = np.random.default_rng(0)

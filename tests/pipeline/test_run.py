@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import causalsem as cs
+from causalsem.errors import SettingError
 from causalsem.pipeline.run import before_treatment, hold_out
 
 # A discovered class of graphs is fitted through one member, and says so.
@@ -172,3 +174,14 @@ def test_knowledge_that_names_some_variables_only_still_runs(world, recipe, stud
 def test_a_study_of_a_frame_says_that_it_takes_a_log(study) -> None:
     with pytest.raises(cs.errors.DataError, match=r"a DataFrame is no EventLog; make one with EventLog\.from_frame"):
         cs.run(study.table.frame, study.query)
+
+
+def test_a_study_of_users_is_refused_before_any_work(world, study) -> None:
+    with pytest.raises(SettingError, match=r"unit='user': a study ends in scores of user-item pairs"):
+        cs.run(world.log, study.query, recipe=cs.Recipe(unit="user"))
+
+
+def test_a_study_of_very_many_pairs_warns_before_it_begins(world, study, recipe, monkeypatch) -> None:
+    monkeypatch.setattr(sys.modules["causalsem.pipeline.run"], "MANY_PAIRS", 1000)
+    with pytest.warns(cs.errors.DataWarning, match=r"300 users × 40 items make 12,000 pairs"), pytest.raises(cs.errors.UnknownNameError):
+        cs.run(world.log, cs.Query("exposure", "purchase"), recipe=recipe)

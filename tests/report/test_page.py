@@ -8,11 +8,13 @@ import re
 import string
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from jinja2 import UndefinedError
 from lxml import html
 
+import causalsem as cs
 from causalsem.effects.estimate import Estimate
 from causalsem.errors import DataError, FileError, SettingError, UnknownNameError
 from causalsem.graph import CausalGraph
@@ -67,6 +69,23 @@ def test_the_answer_says_effect_interval_naive_number_and_truth(english):
     assert "the data are consistent with a positive effect of exposure on buy: 0.390 per unit" in answer
     assert "The naive number (0.620) is 59 % higher." in answer
     assert "The true value of these simulated data is 0.380, inside the interval." in answer
+
+
+def test_a_naive_number_like_the_answer_is_told_without_a_share_of_zero(make_findings):
+    given = {"treatments": ("exposure",), "outcome": "buy"}
+    estimates = {"naive": Estimate(0.3901, se=0.02, n=900, **given), "debiased": Estimate(0.39, se=0.02, n=900, **given)}
+    answer = " ".join(html.fromstring(report_html(make_findings(estimates=estimates))).find_class("answer")[0].text_content().split())
+    assert "The naive number is 0.390." in answer
+    assert " 0 %" not in answer
+
+
+def test_the_path_coefficients_leave_out_what_is_fixed_at_zero(make_findings):
+    graph = CausalGraph.parse("exposure -> buy; age")
+    moments = cs.Moments.from_covariance(np.eye(3) + 0.3, 500, ["exposure", "buy", "age"])
+    fit = cs.fit_sem(graph, moments)
+    zero = fit.parameters.query("op == '~' and est == 0 and se == 0")
+    assert len(zero) > 0
+    assert "(1)" in text_in(report_html(make_findings(fit=fit)), "en", "sem")
 
 
 def test_six_cards_tell_effect_stability_fit_overlap_checks_and_policy(english):
