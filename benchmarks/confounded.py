@@ -22,22 +22,34 @@ import numpy as np
 import pandas as pd
 from outcome import LEVELS, pairs_of
 
-from causalsem.behaviour import BehaviourTable
+from causalsem.behaviour import BehaviourTable, moments
 from causalsem.identify import AdjustmentSet, Query
 from causalsem.networks import Multilevel, TwoTower
 from causalsem.outcome import OutcomeModel, fit_outcome
+from causalsem.sem import SEMFit, fit_sem
 from causalsem.simulate import simulate_shop
 
 QUERY = Query("exposure", "buy")
-# Name: (network, loss); the naive fit of the same network is the yardstick of harm.
-MODELS = {"default": (None, None), "two towers dr": (TwoTower(), "dr")}
-NETWORKS = {"default": Multilevel(), "two towers dr": TwoTower()}
+# Name: (network, loss, with counterfactual rows); the naive fit of the same network is the yardstick of harm.
+MODELS = {
+    "default": (None, None, False),
+    "two towers dr": (TwoTower(), "dr", False),
+    "counterfactual rows": (None, None, True),
+    "two towers dr, rows": (TwoTower(), "dr", True),
+}
+NETWORKS = {name: network or Multilevel() for name, (network, _, _) in MODELS.items()}
 
 
 def losses(model: OutcomeModel, pairs: BehaviourTable, truth: np.ndarray) -> np.ndarray:
     """Return the cross-entropy of the model's chances against the true ones, averaged within each user: (users,)."""
     p = np.clip(model.predict(pairs, 1), 1e-9, 1 - 1e-9).reshape(truth.shape)
     return -(truth * np.log(p) + (1 - truth) * np.log1p(-p)).mean(axis=1)
+
+
+def equations(pairs: BehaviourTable, adjustment: tuple[str, ...]) -> SEMFit:
+    """Return the linear equations of exposure and purchase, from the pairs."""
+    causes = " + ".join(adjustment)
+    return fit_sem(f"buy ~ exposure + {causes}\nexposure ~ {causes}", moments(pairs, ["buy", "exposure", *adjustment]))
 
 
 def one_shop(seed: int, users: int, items: int, confounding: float, names: list[str]) -> list[dict[str, object]]:
@@ -51,9 +63,10 @@ def one_shop(seed: int, users: int, items: int, confounding: float, names: list[
     true, naive = truth.lift("buy"), y[t == 1].mean() - y[t == 0].mean()
     rows: list[dict[str, object]] = []
     for name in names:
-        network, loss = MODELS[name]
+        network, loss, rows_too = MODELS[name]
+        fit = equations(pairs, truth.adjustment) if rows_too else None
         start = time.process_time()
-        model = fit_outcome(pairs, adjust, network, loss=loss, seed=seed)
+        model = fit_outcome(pairs, adjust, network, loss=loss, counterfactuals=fit, seed=seed)
         seconds = time.process_time() - start
         believed = fit_outcome(pairs, adjust, NETWORKS[name], loss="naive", seed=seed)
         oracle = fit_outcome(pairs, adjust, network, loss=loss, propensity="oracle", seed=seed)
@@ -73,6 +86,7 @@ def one_shop(seed: int, users: int, items: int, confounding: float, names: list[
                 "to_oracle": own.mean() / best.mean(),
                 "harm": gap.mean() / se if se > 0 else 0.0,
                 "strength": model.strength,
+                "rows": model.counterfactual_weight,
                 "seconds": seconds,
             }
         )

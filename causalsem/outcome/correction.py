@@ -35,10 +35,9 @@ class Gain:
     value: float
     se: float
 
-    @property
-    def kept(self) -> bool:
-        """Whether it is worth more than one standard error (Breiman et al. 1984): else the simpler choice stays."""
-        return self.value > self.se
+    def clears(self, bar: float = 1.0) -> bool:
+        """Say whether it is worth more than `bar` standard errors: else the simpler choice stays (Breiman et al. 1984 ask for one)."""
+        return self.value > bar * self.se
 
 
 def paired_gain(before: FloatArray, after: FloatArray, weights: FloatArray, user: IntArray) -> Gain:
@@ -60,7 +59,7 @@ def choose_strength(errors: Mapping[float, FloatArray], weights: FloatArray, use
     """
     gains = {s: paired_gain(errors[0.0], error, weights, user) for s, error in errors.items()}
     best = max(gains, key=lambda s: gains[s].value)
-    return best if gains[best].kept else 0.0
+    return best if gains[best].clears() else 0.0
 
 
 def softened(propensity: FloatArray, seen: FloatArray, strength: float) -> FloatArray:

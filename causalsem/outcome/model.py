@@ -54,6 +54,8 @@ class OutcomeModel:
     P(T = 1 | user, item, Z) from that member; `fitted` (n, 2): its expected outcomes under T = 0 and T = 1, out of fold.
     `effective_n` is the effective sample size of each arm under the weights used, `clipped` the share of pairs
     whose propensity was raised to the floor, `strength` the power of the weights (0: none, 1: the full correction),
+    `counterfactual_weight` that of counterfactual rows; `gains` by how much each choice that unseen folds made lowers their weighted
+    error, and its standard error over users (a correction must gain one of them to be kept, counterfactual rows two),
     `arms` the treatments whose outcomes were observed at all,
     `history` the (training objective, held-out error) of every epoch by stage, `settings` what the model was made with.
     """
@@ -75,12 +77,15 @@ class OutcomeModel:
     history: Mapping[str, tuple[tuple[float, float], ...]]
     settings: Mapping[str, Any] = field(default_factory=dict)
     strength: float = 1.0
+    counterfactual_weight: float = 0.0
+    gains: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folds", frozen(self.folds, np.int64))
         object.__setattr__(self, "propensity", frozen(self.propensity))
         object.__setattr__(self, "fitted", frozen(self.fitted))
         object.__setattr__(self, "history", MappingProxyType(dict(self.history)))
+        object.__setattr__(self, "gains", MappingProxyType(dict(self.gains)))
         object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
 
     @property
@@ -186,6 +191,8 @@ class OutcomeModel:
             "network": settings_dict(self.net.settings),
             "settings": dict(self.settings),
             "strength": self.strength,
+            "counterfactual_weight": self.counterfactual_weight,
+            "gains": dict(self.gains),
         }
 
     @classmethod
@@ -227,6 +234,8 @@ class OutcomeModel:
             {stage: tuple((a, b) for a, b in epochs) for stage, epochs in about["history"].items()},
             about["settings"],
             about["strength"],
+            about.get("counterfactual_weight", 0.0),
+            {name: (gain, se) for name, (gain, se) in about.get("gains", {}).items()},
         )
 
     def __repr__(self) -> str:
@@ -234,10 +243,16 @@ class OutcomeModel:
         lift = f"{self.lift:.4g}" if self.arms == (0, 1) else "unknown (one arm observed)"
         return (
             f"OutcomeModel({self.treatment} ⇒ {self.outcome} | {{{', '.join(self.adjustment)}}}, loss {self.settings.get('loss', '?')}, "
-            f"correction at strength {self.strength:g}, "
+            f"correction at strength {self.strength:g}, {self._augmented()}"
             f"{len(e.user.ids):,} users × {len(e.item.ids):,} items, {self.members} members, mean lift {lift}, "
             f"effective n {self.effective_n[0]:,.0f} / {self.effective_n[1]:,.0f}, {self.clipped:.1%} clipped)"
         )
+
+    def _augmented(self) -> str:
+        if "counterfactuals" not in self.gains:
+            return ""
+        gain, se = self.gains["counterfactuals"]
+        return f"counterfactual rows at weight {self.counterfactual_weight:g} (gain {gain:.2g} ± {se:.2g}), "
 
     _repr_mimebundle_ = mimebundle
 

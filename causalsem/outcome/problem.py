@@ -23,9 +23,14 @@ class Problem:
     scale: Scale
 
     @property
+    def taken(self) -> FloatArray:
+        """1 in the arm that was taken: (n, 2)."""
+        return np.column_stack([1 - self.treatment, self.treatment])
+
+    @property
     def seen(self) -> FloatArray:
         """1 where the arm was taken and its outcome observed: (n, 2)."""
-        return np.column_stack([1 - self.treatment, self.treatment]) * self.observed[:, None]
+        return np.asarray(self.taken * self.observed[:, None])
 
     @property
     def arms(self) -> tuple[int, ...]:

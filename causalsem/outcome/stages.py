@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -19,9 +21,11 @@ from causalsem.networks.net import Shape
 from causalsem.networks.settings import Multilevel, TwoTower
 from causalsem.outcome.checkpoint import Checkpoint, named
 from causalsem.outcome.closed_form import GridFit, fits_grid
-from causalsem.outcome.correction import STRENGTHS, choose_strength, pointwise_error, softened, tempered
+from causalsem.outcome.correction import STRENGTHS, Gain, choose_strength, paired_gain, pointwise_error, softened, tempered
+from causalsem.outcome.counterfactuals import BAR, WEIGHTS, Counterfactuals
 from causalsem.outcome.encoder import Encoded
 from causalsem.outcome.losses import Loss, LossBatch, Naive
+from causalsem.outcome.losses.base import per_arm
 from causalsem.outcome.problem import Problem, target
 from causalsem.outcome.propensity import effective_sample_size
 from causalsem.outcome.tensors import device_of, real, training_data, whole
@@ -35,6 +39,16 @@ FEWEST_EPOCHS, FEWEST_STEPS = 4, 128
 PROPENSITY_HEAD = 4
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Way:
+    """One way to fit the outcome heads: a loss at some propensities (n, 2), with counterfactual rows of some weight."""
+
+    stage: str
+    loss: Loss
+    propensity: FloatArray
+    imagined: float = 0.0
+
+
 class Run:
     """One fit under way: network, data on the device, folds, generator and checkpoint."""
 
@@ -46,6 +60,7 @@ class Run:
         settings: dict[str, Any],
         device: str,
         checkpoint: Checkpoint,
+        imagined: Counterfactuals | None = None,
     ) -> None:
         self.device = device_of(device)
         self.problem, self.checkpoint = problem, checkpoint
@@ -65,6 +80,8 @@ class Run:
         if isinstance(self.net, MultilevelNet) and fits_grid(encoded, members):
             self.grid = GridFit(encoded, self.folds, members, self.device)
         self.user, self.strength = encoded.user, 1.0
+        self.imagined, self.imagined_weight = imagined, 0.0
+        self.gains: dict[str, Gain] = {}
         self.history: dict[str, tuple[tuple[float, float], ...]] = {}
 
     def propensity(self) -> FloatArray:
@@ -91,33 +108,44 @@ class Run:
         weights = loss.row_weights(self.problem.seen, floored)
         if self.grid is not None and weights is not None:
             return self._outcome_on_grid(self.grid, loss, weights)
-        asked = self.settings["correction"]
-        if asked is None and loss.weighted:
-            return self._no_harm(loss, floored)
-        if asked == 0:
-            loss = Naive()
+        return self._outcome_by_steps(loss, floored)
+
+    def _outcome_by_steps(self, loss: Loss, floored: FloatArray) -> FloatArray:
+        """Fit the heads in steps; where a choice is open, from the same start every time, unseen folds make it."""
+        asked, seen = self.settings["correction"], self.problem.seen
+        free, weights = asked is None and loss.weighted, seen / floored if loss.weighted else seen
         self.strength = 1.0 if asked is None else asked
-        return self._heads_by_steps("outcome", loss, softened(floored, self.problem.seen, self.strength))
+        corrected = Way("outcome", Naive() if asked == 0 else loss, softened(floored, seen, self.strength))
+        if not free and self.imagined is None:
+            return self._heads_by_steps(corrected)
+        best = Way("naive", Naive(), floored) if free else corrected
+        if free:
+            best = self._better(best, [corrected], "correction", weights)
+            self.strength = float(best is corrected)
+        if self.imagined is not None:
+            rivals = [replace(best, stage=f"counterfactuals {w:g}", imagined=w) for w in WEIGHTS]
+            best = self._better(best, rivals, "counterfactuals", weights, BAR)
+            self.imagined_weight = best.imagined
+        self.net.load_state_dict(named(self.checkpoint.carried, f"{best.stage}.net"))
+        return self._attempt(best)
 
-    def _no_harm(self, loss: Loss, floored: FloatArray) -> FloatArray:
-        """Fit the outcome heads naively and by `loss`, from the same start, and let unseen folds choose (see `choose_strength`)."""
-        weights = self.problem.seen / floored
-        naive, corrected = (self._attempt(stage, how, floored) for stage, how in (("naive", Naive()), ("outcome", loss)))
-        errors = {strength: self._targeted_error(found, weights) for strength, found in ((0.0, naive), (1.0, corrected))}
-        self.strength = choose_strength(errors, weights, self.user)
-        stage, chosen = ("outcome", corrected) if self.strength == 1 else ("naive", naive)
-        self.net.load_state_dict(named(self.checkpoint.carried, f"{stage}.net"))
-        return chosen
+    def _better(self, simple: Way, rivals: list[Way], what: str, weights: FloatArray, bar: float = 1.0) -> Way:
+        """Return the best of some ways if it beats the simple one on unseen folds (see `Gain.clears`), and note what it gains."""
+        before = self._targeted_error(self._attempt(simple), weights)
+        gains = [paired_gain(before, self._targeted_error(self._attempt(way), weights), weights, self.user) for way in rivals]
+        best = max(range(len(gains)), key=lambda k: gains[k].value)
+        self.gains[what] = gains[best]
+        return rivals[best] if gains[best].clears(bar) else simple
 
-    def _attempt(self, stage: str, loss: Loss, floored: FloatArray) -> FloatArray:
+    def _attempt(self, way: Way) -> FloatArray:
         """Fit the outcome heads from where the propensity stage left the network; what is found is carried in the checkpoint."""
-        kept = self.checkpoint.carried
+        kept, stage = self.checkpoint.carried, way.stage
         if "start.rng" not in kept:
             kept |= {f"start.net.{k}": v.cpu().clone() for k, v in self.net.state_dict().items()} | {"start.rng": self.rng.get_state()}
         if f"{stage}.predictor" not in kept:
             self.net.load_state_dict(named(kept, "start.net"))
             self.rng.set_state(kept["start.rng"].cpu())
-            found = self._heads_by_steps(stage, loss, floored)
+            found = self._heads_by_steps(way)
             kept |= {f"{stage}.net.{k}": v.cpu().clone() for k, v in self.net.state_dict().items()}
             kept[f"{stage}.predictor"] = torch.from_numpy(found)
             kept[f"{stage}.history"] = torch.tensor(self.history[stage], dtype=torch.float64)
@@ -129,8 +157,9 @@ class Run:
         shift = target(self.problem, predictor, weights).shift
         return pointwise_error(predictor + np.asarray(shift), self.problem.y, binary=self.problem.scale.binary)
 
-    def _heads_by_steps(self, stage: str, loss: Loss, floored: FloatArray) -> FloatArray:
-        """Train the outcome heads by `loss` and return their predictors out of fold: `floored` (n, 2) → (n, 2)."""
+    def _heads_by_steps(self, way: Way) -> FloatArray:
+        """Train the outcome heads one way and return their predictors out of fold: (n, 2)."""
+        loss, floored = way.loss, way.propensity
         y, seen = real(self.problem.y, self.device)[:, None], real(self.problem.seen, self.device)
         teaching = self.problem.observed | loss.needs_unseen
         share = float(teaching.mean())
@@ -139,21 +168,30 @@ class Run:
         taken, floor = torch.stack([1 - treatment, treatment], dim=1), e.amin(dim=0)
         alive = KEEP_PROPENSITY if share == 1 else 0.0
 
+        imagine = self._imagination() if way.imagined else None
+
         def batch_of(rows: torch.Tensor) -> LossBatch:
             user = self.data.user[rows]
             return LossBatch(y[rows], taken[rows], seen[rows], e[rows], floor, user, self.problem.scale.binary)
 
         def objective(heads: Heads, rows: torch.Tensor) -> torch.Tensor:
             kept = cross_entropy(heads.propensity, treatment[rows], reduction="none").mean(dim=1)
-            return loss.objective(heads, batch_of(rows)) + alive * kept
+            told = loss.objective(heads, batch_of(rows)) + alive * kept
+            return told if imagine is None else told + way.imagined * imagine(heads, batch_of(rows), rows)
 
         def judge(heads: Heads, rows: torch.Tensor) -> torch.Tensor:
             return loss.judge(heads, batch_of(rows))
 
         arms = self.problem.seen.sum(axis=0)
         weighted = [effective_sample_size(w) for w in (self.problem.seen / floored).T] if loss.weighted else arms
-        self._train(stage, objective, judge, (*weighted, *arms, float(len(y))), teaching)
+        self._train(way.stage, objective, judge, (*weighted, *arms, float(len(y))), teaching)
         return self._out_of_fold(lambda heads: heads.outcome)
+
+    def _imagination(self) -> Callable[[Heads, LossBatch, torch.Tensor], torch.Tensor]:
+        """Return the average error of each arm on counterfactual rows, summed over arms: (heads, batch, rows) → (M,)."""
+        assert self.imagined is not None
+        y, arm = real(self.imagined.y, self.device)[:, None], real(self.imagined.arm, self.device)
+        return lambda heads, batch, rows: per_arm(batch.error(heads.outcome, y[rows]), arm[rows])
 
     def _propensity_on_grid(self, grid: GridFit) -> FloatArray:
         net, t = self.net, self.problem.treatment
@@ -177,15 +215,36 @@ class Run:
             if len(told) > 1 and told[-1] > told[-2]:
                 break
         self.strength = choose_strength(errors, weights, self.user) if free else strength
+        if free:
+            self.gains["correction"] = max(
+                (paired_gain(errors[0.0], e, weights, self.user) for s, e in errors.items() if s), key=attrgetter("value")
+            )
         self.net.load_state_dict(states[self.strength])
         self.history["outcome"] = tuple(zip(errors, told, strict=True))
-        return found[self.strength]
+        predictor = found[self.strength]
+        return predictor if self.imagined is None else self._augmented_on_grid(grid, predictor, weights, self.imagined)
 
-    def _heads_on_grid(self, grid: GridFit, weights: FloatArray) -> FloatArray:
-        """Fit the head of every observed arm and return its predictor out of fold: (n, 2)."""
+    def _augmented_on_grid(self, grid: GridFit, predictor: FloatArray, weights: FloatArray, imagined: Counterfactuals) -> FloatArray:
+        """Fit again with counterfactual rows at some weights, and keep what is better than `predictor` (n, 2) on unseen folds."""
+        before, own = self._targeted_error(predictor, weights), tempered(weights, self.strength)
+        best, state = Gain(-np.inf, 0.0), copy.deepcopy(self.net.state_dict())
+        for share in WEIGHTS:
+            found = self._heads_on_grid(grid, imagined.weights(own, share), imagined.outcomes(self.problem.y))
+            gain = paired_gain(before, self._targeted_error(found, weights), weights, self.user)
+            if gain.value > best.value:
+                best = gain
+                if gain.clears(BAR):
+                    predictor, state, self.imagined_weight = found, copy.deepcopy(self.net.state_dict()), share
+        self.gains["counterfactuals"] = best
+        self.net.load_state_dict(state)
+        return predictor
+
+    def _heads_on_grid(self, grid: GridFit, weights: FloatArray, y: FloatArray | None = None) -> FloatArray:
+        """Fit the head of every observed arm, to outcomes `y` (n, 2) if given, and return its predictor out of fold: (n, 2)."""
         assert isinstance(self.net, MultilevelNet)
         for arm in self.problem.arms:
-            grid.fit(self.net, arm, self.problem.y, weights[:, arm], binary=self.problem.scale.binary)
+            told = self.problem.y if y is None else y[:, arm]
+            grid.fit(self.net, arm, told, weights[:, arm], binary=self.problem.scale.binary)
         return self._out_of_fold(lambda heads: heads.outcome)
 
     def _train(

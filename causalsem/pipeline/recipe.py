@@ -41,6 +41,7 @@ class Recipe:
     kind: which adjustment set, as in `identify`.
     effect, folds: how the effect is estimated, and over how many folds nuisances are cross-fitted.
     network, loss: the outcome model (without any, what suits the data: see `fit_outcome`).
+    counterfactuals: whether rows drawn from the graph's equations may teach the outcome model, where its unseen folds say they help.
     holdout: the share of pairs it does not see, kept for ranking metrics.
     top: items kept per user in the file of scores.
     learner, value, reward: how a policy is learnt and valued, and what each behaviour is worth (without any:
@@ -59,6 +60,7 @@ class Recipe:
     folds: int = 5
     network: Any = None
     loss: Any = None
+    counterfactuals: bool = False
     holdout: float = 0.2
     top: int = 20
     learner: Any = field(default_factory=PolicyGradient)

@@ -87,7 +87,8 @@ def run(
         checks = challenge(table, adjustment, estimate, recipe)
         begin("outcome model")
         train, test = hold_out(table, recipe.holdout, recipe.seed)
-        model = fit_outcome(train, adjustment, recipe.network, loss=recipe.loss, seed=recipe.seed)
+        equations = fit_sem(graph, moments(train)) if recipe.counterfactuals else None
+        model = fit_outcome(train, adjustment, recipe.network, loss=recipe.loss, counterfactuals=equations, seed=recipe.seed)
         begin("scores")
         scores, popularity = score(model, seed=recipe.seed), popularity_scores(train, query.outcome)
         metrics = compare_rankings({"popularity": popularity, "debiased": scores}, test)

@@ -19,8 +19,9 @@ def test_a_gain_is_a_weighted_mean_with_the_error_of_its_users():
     assert gain.value == pytest.approx((0.5 + 2 * 2.0) / 4)
     # The sum over two users of .5 and 4; the third has no weight. √2 × their standard deviation is their distance.
     assert gain.se == pytest.approx((4 - 0.5) / 4)
-    assert gain.kept == (gain.value > gain.se)
-    assert not paired_gain(after, before, weights, user).kept
+    assert gain.clears()
+    assert not gain.clears(2.0)
+    assert not paired_gain(after, before, weights, user).clears()
 
 
 def test_softened_propensities_weigh_one_on_average_and_are_themselves_at_full_strength():

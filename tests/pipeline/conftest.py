@@ -12,7 +12,7 @@ QUERY = cs.Query("exposure", "buy")
 @pytest.fixture(scope="session")
 def recipe() -> cs.Recipe:
     """A quick recipe: everything the default does, with fewer resamples."""
-    return cs.Recipe(times=5, folds=2, effect=cs.IPW(), network=cs.TwoTower(dim=4, hidden=(8,)), top=5, seed=3)
+    return cs.Recipe(times=5, folds=2, effect=cs.IPW(), network=cs.TwoTower(dim=4, hidden=(8,)), counterfactuals=True, top=5, seed=3)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ def test_a_recipe_survives_its_file(tmp_path) -> None:
         discovery=cs.PC(alpha=0.02),
         effect=cs.IPW(),
         loss=cs.IPS(),
+        counterfactuals=True,
         network=cs.TwoTower(dim=4),
         reward={"购买": 1.0, "add to cart": 0.25},
         seed=7,

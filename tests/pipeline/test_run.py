@@ -28,7 +28,8 @@ def test_the_one_call_and_the_steps_by_hand_give_identical_numbers(study, world,
     adjust = cs.identify(graph, query, allowed=before_treatment(known, query, table.names, table.tiers))
     estimate = cs.estimate_effect(table, adjust, recipe.effect, folds=recipe.folds, seed=recipe.seed)
     train, _ = hold_out(table, recipe.holdout, recipe.seed)
-    model = cs.fit_outcome(train, adjust, recipe.network, loss=recipe.loss, seed=recipe.seed)
+    equations = cs.fit_sem(graph, cs.moments(train))
+    model = cs.fit_outcome(train, adjust, recipe.network, loss=recipe.loss, counterfactuals=equations, seed=recipe.seed)
     scores = cs.score(model, seed=recipe.seed)
     learn, judge = cs.LoggedFeedback.from_log(world.log).split(0.5, seed=recipe.seed)
     policy = cs.learn_policy(learn, recipe.learner, reward=cs.Reward(buy=1.0), seed=recipe.seed)
@@ -39,6 +40,7 @@ def test_the_one_call_and_the_steps_by_hand_give_identical_numbers(study, world,
     pd.testing.assert_frame_equal(fit.parameters, study.fit.parameters)
     assert adjust.variables == study.adjustment.variables
     assert (estimate.value, estimate.se) == (study.estimate.value, study.estimate.se)
+    assert dict(model.gains) == dict(study.model.gains)
     pd.testing.assert_frame_equal(scores.frame, study.scores.frame)
     assert (value.value, value.se) == (study.policy_values["learnt"].value, study.policy_values["learnt"].se)
 
