@@ -73,7 +73,7 @@ def _minimise(torch: Any, groups: Sequence[_Group], weights: FloatArray, start: 
     share = theta.new_ones(len(start))
     for _ in range(steps):
         step, decrement, newton = _step(torch, at)
-        arrived = decrement < torch.where(newton, SURE, CLOSE)
+        arrived = (decrement < torch.where(newton, SURE, CLOSE)) & at.value.isfinite()
         if bool(arrived.any()):
             result[who[arrived]] = (theta + step)[arrived]
             solved[who[arrived]] = True

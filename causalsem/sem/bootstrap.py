@@ -121,12 +121,12 @@ def bootstrap(fit: SEMFit, times: int, seed: int, device: str) -> Bootstrap:
     """Return the bootstrap of a complete-data ML fit; rows are drawn within groups. Warns when some resamples have no solution."""
     _check_possible(fit, times)
     rng = np.random.default_rng(seed)
-    moments = [_resampled(rows_of(sample, "the bootstrap"), times, rng) for sample in fit.samples]
-    theta, solved = _fitted(fit, moments, device)
+    moved = influence(fit)
+    moments, shifts = _resampled_groups(fit, moved[:, : fit.table.count], times, rng)
+    theta, solved = _fitted(fit, moments, np.array(fit.theta) + shifts, device)
     failures = _failures(moments, solved)
     drawn = Resampled.of(fit.rams, theta, moments)
     whole = Resampled.of(fit.rams, np.array(fit.theta)[None], [(s.mean[None], s.covariance[None]) for s in fit.samples])
-    moved = influence(fit)
     kinds = {"est": _raw(fit, drawn, whole, moved, solved)}
     for kind in ("std_lv", "std_all"):
         kinds[kind] = _standardised(fit, drawn, whole, moved, solved, observed=kind == "std_all")
@@ -143,20 +143,30 @@ def _check_possible(fit: SEMFit, times: int) -> None:
     """Raise SettingError for too few resamples, or a fit that batches do not know how to repeat."""
     if times < 2:
         raise SettingError(f"times={times!r}; use at least 2 resamples, 1000 for intervals")
+    if fit.table.two_level:
+        raise SettingError(
+            "a two-level fit has no bootstrap: whole clusters would have to be drawn, which is not built; use its standard errors, "
+            "or estimator='MLR' for robust ones"
+        )
     constrained = fit.table.constraints or any(r.lower is not None or r.upper is not None for r in fit.table.rows)
     if fit.options.plan.discrepancy != "ML" or any(s.patterns for s in fit.samples) or constrained:
         raise SettingError("the bootstrap is built for complete-data ML without constraints or bounds; fit with estimator='ML'")
 
 
-def _fitted(fit: SEMFit, moments: list[tuple[FloatArray, FloatArray]], device: str) -> tuple[FloatArray, BoolArray]:
-    """Return θ (times, k) and which resamples have a solution; who does not get there from the fit starts again from its own data."""
+def _fitted(fit: SEMFit, moments: list[tuple[FloatArray, FloatArray]], near: FloatArray, device: str) -> tuple[FloatArray, BoolArray]:
+    """Return θ (times, k) and which resamples have a solution.
+
+    Each starts at `near` (times, k); who does not get there starts again from the fit, and then from its own data.
+    """
     sizes = np.array([s.n for s in fit.samples], dtype=np.float64)
-    theta, solved = fit_many(fit.rams, moments, sizes, np.array(fit.theta), device=device)
-    open_ = np.flatnonzero(~solved)
-    if len(open_):
-        starts = np.array([_own_start(fit, [(mean[k], S[k]) for mean, S in moments]) for k in open_])
-        again, good = fit_many(fit.rams, [(mean[open_], S[open_]) for mean, S in moments], sizes, starts, device=device)
-        theta[open_], solved[open_] = again, good
+    theta, solved = fit_many(fit.rams, moments, sizes, near, device=device)
+    for own in (False, True):
+        open_ = np.flatnonzero(~solved)
+        if not len(open_):
+            break
+        rest = [(mean[open_], S[open_]) for mean, S in moments]
+        starts = np.array([_own_start(fit, [(mean[k], S[k]) for mean, S in moments]) for k in open_]) if own else np.array(fit.theta)
+        theta[open_], solved[open_] = fit_many(fit.rams, rest, sizes, starts, device=device)
     return theta, solved
 
 
@@ -176,22 +186,39 @@ def _failures(moments: list[tuple[FloatArray, FloatArray]], solved: BoolArray) -
     return {"with collinear rows": int((~solved & singular).sum()), "without an optimum": int((~solved & ~singular).sum())}
 
 
-def _resampled(rows: FloatArray, times: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-    """Return means (times, p) and covariances (times, p, p; divisor n) of resamples, from how often each row was drawn."""
+def _resampled_groups(
+    fit: SEMFit, moved: FloatArray, times: int, rng: np.random.Generator
+) -> tuple[list[tuple[FloatArray, FloatArray]], FloatArray]:
+    """Return the moments of resamples of every group, and how far the rows' influence `moved` (n, k) says that θ goes, (times, k)."""
+    moments, at = [], 0
+    shifts = np.zeros((times, moved.shape[1]))
+    n = len(moved)
+    for sample in fit.samples:
+        rows = rows_of(sample, "the bootstrap")
+        mean, S, shift = _resampled(rows, moved[at : at + len(rows)], times, rng)
+        moments.append((mean, S))
+        # The influences of all rows add up to nothing, so those of the rows drawn are the first-order change.
+        shifts += shift / n
+        at += len(rows)
+    return moments, shifts
+
+
+def _resampled(rows: FloatArray, moved: FloatArray, times: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return means (times, p) and covariances (times, p, p; divisor n) of resamples, and their sums of `moved` (n, k), (times, k)."""
     n, p = rows.shape
     centre = rows.mean(axis=0)
     centred = rows - centre
     i, j = np.tril_indices(p)
-    products = np.hstack([centred, centred[:, i] * centred[:, j]])
+    products = np.hstack([centred, centred[:, i] * centred[:, j], moved])
     sums = np.empty((times, products.shape[1]))
     size = max(1, MOST_COUNTS // n)
     for first in range(0, times, size):
         last = min(first + size, times)
         sums[first:last] = rng.multinomial(n, np.full(n, 1.0 / n), size=last - first).astype(np.float64) @ products
-    mean, second = sums[:, :p] / n, sums[:, p:] / n
+    mean, second = sums[:, :p] / n, sums[:, p : p + len(i)] / n
     S = np.empty((times, p, p))
     S[:, i, j] = S[:, j, i] = second
-    return mean + centre, S - mean[:, :, None] * mean[:, None, :]
+    return mean + centre, S - mean[:, :, None] * mean[:, None, :], sums[:, p + len(i) :]
 
 
 def _raw(fit: SEMFit, drawn: Resampled, whole: Resampled, moved: FloatArray, solved: BoolArray) -> Draws:
