@@ -121,8 +121,9 @@ def bootstrap(fit: SEMFit, times: int, seed: int, device: str) -> Bootstrap:
     """Return the bootstrap of a complete-data ML fit; rows are drawn within groups. Warns when some resamples have no solution."""
     _check_possible(fit, times)
     rng = np.random.default_rng(seed)
+    rows = [rows_of(sample, "the bootstrap") for sample in fit.samples]
     moved = influence(fit)
-    moments, shifts = _resampled_groups(fit, moved[:, : fit.table.count], times, rng)
+    moments, shifts = _resampled_groups(rows, moved[:, : fit.table.count], times, rng)
     theta, solved = _fitted(fit, moments, np.array(fit.theta) + shifts, device)
     failures = _failures(moments, solved)
     drawn = Resampled.of(fit.rams, theta, moments)
@@ -187,18 +188,16 @@ def _failures(moments: list[tuple[FloatArray, FloatArray]], solved: BoolArray) -
 
 
 def _resampled_groups(
-    fit: SEMFit, moved: FloatArray, times: int, rng: np.random.Generator
+    groups: list[FloatArray], moved: FloatArray, times: int, rng: np.random.Generator
 ) -> tuple[list[tuple[FloatArray, FloatArray]], FloatArray]:
     """Return the moments of resamples of every group, and how far the rows' influence `moved` (n, k) says that θ goes, (times, k)."""
     moments, at = [], 0
     shifts = np.zeros((times, moved.shape[1]))
-    n = len(moved)
-    for sample in fit.samples:
-        rows = rows_of(sample, "the bootstrap")
+    for rows in groups:
         mean, S, shift = _resampled(rows, moved[at : at + len(rows)], times, rng)
         moments.append((mean, S))
         # The influences of all rows add up to nothing, so those of the rows drawn are the first-order change.
-        shifts += shift / n
+        shifts += shift / len(moved)
         at += len(rows)
     return moments, shifts
 

@@ -147,9 +147,8 @@ def _apply_modifiers(row: Row, s: Statement, group: int, groups: int) -> None:
         if modifier.kind in ("label", "equal"):
             row.label = "" if value is None else str(value)
         elif isinstance(value, str):
-            message = f"the modifier {modifier.kind} needs a number, not {value!r}"
             raise ModelSyntaxError(
-                f"model text, line {s.line} column {s.column}: {message}; expected a number", line=s.line, column=s.column
+                f"model text, line {s.line} column {s.column}: {_no_number(modifier.kind, value)}", line=s.line, column=s.column
             )
         elif modifier.kind == "fixed":
             row.free, row.value, row.freed = (1, None, True) if value is None else (0, value, False)
@@ -159,6 +158,14 @@ def _apply_modifiers(row: Row, s: Statement, group: int, groups: int) -> None:
             row.lower = value
         else:
             row.upper = value
+
+
+def _no_number(kind: str, value: str) -> str:
+    """Return what to say of a modifier whose value is not a number."""
+    if value.lower() in ("nan", "inf"):
+        what = "NaN, which is no number" if value.lower() == "nan" else "infinite"
+        return f"the value in {kind}({value}) is {what}; give a finite number, or leave {kind}() out"
+    return f"the modifier {kind} needs a number, not {value!r}; expected a number"
 
 
 def _with_automatic_rows(user: list[Row], role: Names, options: SEMOptions, *, fixed_x: bool, means: bool, group: int) -> list[Row]:

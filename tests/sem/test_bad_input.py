@@ -213,6 +213,8 @@ ERRORS: list[Case] = [
         SettingError,
         "rows",
     ),
+    ("a start value that is NaN", lambda: fit_sem("buy ~ start(nan)*cart", good()), ModelSyntaxError, "start\\(nan\\) is NaN.*finite"),
+    ("a bound that is infinite", lambda: fit_sem("buy ~ upper(inf)*cart", good()), ModelSyntaxError, "infinite"),
     ("one resample", lambda: fit_sem(MODEL, good()).bootstrap(1), SettingError, "resamples"),
     (
         "bounds that contradict each other under one label",

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from causalsem.errors import DataWarning
+from causalsem.errors import DataWarning, SettingError
 from causalsem.sem import SEMFit, fit_sem
 from causalsem.sem.estimators import Setup
 from causalsem.sem.two_level import TwoLevelML
@@ -138,3 +138,8 @@ def test_modification_indices_tell_the_level() -> None:
     frame = fit_sem(MODEL, shops(), cluster="shop").modification_indices()
     assert set(frame["level"]) == {1, 2}
     assert "group" not in frame
+
+
+def test_a_two_level_fit_says_why_it_has_no_bootstrap() -> None:
+    with pytest.raises(SettingError, match=r"whole clusters.*MLR"):
+        fit_sem(MODEL, shops(), cluster="shop").bootstrap(10)
