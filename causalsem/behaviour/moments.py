@@ -180,6 +180,8 @@ def moments(
     Raises DataError on missing values otherwise, and on fewer than 2 rows.
     """
     names = None if names is None else tuple(names)
+    if isinstance(data, np.ndarray) or hasattr(data, "to_pandas"):
+        data = as_table(data)
     single = isinstance(data, (BehaviourTable, pd.DataFrame))
     if missing == "em" and single:
         table = as_table(data)

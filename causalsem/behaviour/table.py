@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -65,8 +65,10 @@ class BehaviourTable:
     ) -> BehaviourTable:
         """Return the table of a DataFrame; `user` and `item` name its key columns, all others are variables.
 
-        Without keys every row is a user of its own. Raises DataError for text, infinite or duplicate columns.
+        Without keys every row is a user of its own. A table of Polars or Arrow, by its `to_pandas`, does as well.
+        Raises DataError for what is no table, and for text, infinite or duplicate columns.
         """
+        frame = _as_pandas(frame)
         named = {"user": user, "item": item}
         wanted = {key: column for key, column in named.items() if column is not None}
         check_names(wanted.values(), frame.columns, what="column", where="the frame")
@@ -160,6 +162,15 @@ class BehaviourTable:
 def as_table(data: BehaviourTable | pd.DataFrame) -> BehaviourTable:
     """Return `data` as a BehaviourTable: a DataFrame counts as one row per user."""
     return data if isinstance(data, BehaviourTable) else BehaviourTable.from_frame(data)
+
+
+def _as_pandas(frame: Any) -> pd.DataFrame:
+    """Return a table of pandas, Polars or Arrow as one of pandas."""
+    if not isinstance(frame, pd.DataFrame) and hasattr(frame, "to_pandas"):
+        frame = frame.to_pandas()
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(f"a {type(frame).__name__} has no named columns; hand in a DataFrame: pd.DataFrame(rows, columns=[…])")
+    return frame
 
 
 def _check_shape(frame: pd.DataFrame, keys: pd.DataFrame) -> None:

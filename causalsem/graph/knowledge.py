@@ -40,7 +40,7 @@ class Knowledge:
         forbidden: Iterable[Sequence[str]] = (),
         forbidden_within_tiers: bool = False,
     ) -> None:
-        object.__setattr__(self, "tiers", tuple(tuple(tier) for tier in tiers))
+        object.__setattr__(self, "tiers", tuple(_tier(tier) for tier in tiers))
         object.__setattr__(self, "required", tuple((str(a), str(b)) for a, b in required))
         object.__setattr__(self, "forbidden", tuple((str(a), str(b)) for a, b in forbidden))
         object.__setattr__(self, "forbidden_within_tiers", bool(forbidden_within_tiers))
@@ -116,6 +116,13 @@ class Knowledge:
         return cls(**told)
 
     _repr_mimebundle_ = mimebundle
+
+
+def _tier(names: Sequence[str]) -> tuple[str, ...]:
+    """Return a tier's names; a bare text would fall apart into its letters."""
+    if isinstance(names, str):
+        raise KnowledgeError(f"the tier {names!r} is a text, not a list of variables; write [{names!r}]", pair=(names, names))
+    return tuple(names)
 
 
 def _check_consistent(knowledge: Knowledge) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
-from causalsem.behaviour import BehaviourTable, as_table
+from causalsem.behaviour import BehaviourTable, as_table, moments
 from causalsem.errors import DataError, FileError, NoRowsError, SettingError, UnknownNameError
 
 
@@ -130,3 +132,17 @@ def test_a_missing_or_cut_table_file_is_named(tmp_path) -> None:
     path.unlink()
     with pytest.raises(FileError, match="no file"):
         BehaviourTable.load(path)
+
+
+@pytest.mark.parametrize("kind", ["polars", "arrow"])
+def test_a_table_of_polars_or_arrow_gives_the_same_variables(kind):
+    frame = pd.DataFrame({"浏览": [1.0, 2.0, 4.0], "购买": [0.0, 1.0, 1.0]})
+    other = pl.from_pandas(frame) if kind == "polars" else pa.Table.from_pandas(frame)
+    pd.testing.assert_frame_equal(as_table(other).frame, as_table(frame).frame)
+    np.testing.assert_array_equal(moments(other).covariance, moments(frame).covariance)
+
+
+@pytest.mark.parametrize("thing", [{"a": [1.0, 2.0]}, np.eye(3), None])
+def test_what_has_no_named_columns_is_refused(thing):
+    with pytest.raises(DataError, match=r"has no named columns; hand in a DataFrame"):
+        as_table(thing)

@@ -80,3 +80,9 @@ def test_the_moral_graph_marries_parents():
 def test_classes_of_other_kinds_are_refused():
     with pytest.raises(GraphError, match="hand in a DAG, CPDAG or MPDAG"):
         to_dag(CausalGraph.parse("a <-> b"))
+
+
+@pytest.mark.parametrize("tiers", [["age", "buy"], {"age": 0, "buy": 1}, "age"])
+def test_a_tier_written_as_a_text_is_refused_rather_than_spelt(tiers):
+    with pytest.raises(KnowledgeError, match=r"is a text, not a list of variables; write \['a"):
+        Knowledge(tiers=tiers)
