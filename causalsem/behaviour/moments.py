@@ -16,7 +16,7 @@ import pandas as pd
 from causalsem._cards import mimebundle
 from causalsem._values import FloatArray, frozen, json_text, read_json, write_text
 from causalsem.behaviour.patterns import em_moments, patterns_of
-from causalsem.behaviour.table import BehaviourTable, as_table
+from causalsem.behaviour.table import BehaviourTable, as_table, with_pandas
 from causalsem.errors import DataError, MomentsError, SettingError, check_names, shown
 
 FORMAT = "causalsem-moments"
@@ -180,7 +180,8 @@ def moments(
     Raises DataError on missing values otherwise, and on fewer than 2 rows.
     """
     names = None if names is None else tuple(names)
-    if isinstance(data, np.ndarray) or hasattr(data, "to_pandas"):
+    data = with_pandas(data)
+    if not isinstance(data, Iterable):
         data = as_table(data)
     single = isinstance(data, (BehaviourTable, pd.DataFrame))
     if missing == "em" and single:
@@ -193,7 +194,7 @@ def moments(
         )
     shards: Iterable[BehaviourTable] = [as_table(data)] if isinstance(data, (BehaviourTable, pd.DataFrame)) else data
     total: _Sums | None = None
-    for shard in shards:
+    for shard in map(as_table, shards):
         names = shard.names if names is None else names
         sums = _sums(shard.complete(names))
         total = sums if total is None else _merged(total, sums)

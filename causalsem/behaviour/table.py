@@ -65,7 +65,7 @@ class BehaviourTable:
     ) -> BehaviourTable:
         """Return the table of a DataFrame; `user` and `item` name its key columns, all others are variables.
 
-        Without keys every row is a user of its own. A table of Polars or Arrow, by its `to_pandas`, does as well.
+        Without keys every row is a user of its own. A table of Polars or Arrow does as well.
         Raises DataError for what is no table, and for text, infinite or duplicate columns.
         """
         frame = _as_pandas(frame)
@@ -164,12 +164,18 @@ def as_table(data: BehaviourTable | pd.DataFrame) -> BehaviourTable:
     return data if isinstance(data, BehaviourTable) else BehaviourTable.from_frame(data)
 
 
+def with_pandas(data: Any) -> Any:
+    """Return a table of Polars or Arrow as one of pandas, anything else as it is."""
+    return data.to_pandas() if type(data).__module__.split(".")[0] in {"polars", "pyarrow"} and hasattr(data, "to_pandas") else data
+
+
 def _as_pandas(frame: Any) -> pd.DataFrame:
-    """Return a table of pandas, Polars or Arrow as one of pandas."""
-    if not isinstance(frame, pd.DataFrame) and hasattr(frame, "to_pandas"):
-        frame = frame.to_pandas()
+    """Return a table of pandas, Polars or Arrow as one of pandas, or say what was handed in."""
+    frame = with_pandas(frame)
     if not isinstance(frame, pd.DataFrame):
-        raise DataError(f"a {type(frame).__name__} has no named columns; hand in a DataFrame: pd.DataFrame(rows, columns=[…])")
+        kind = type(frame).__name__
+        cure = "make its table with behaviours(log)" if kind == "EventLog" else "hand in a DataFrame: pd.DataFrame(rows, columns=[…])"
+        raise DataError(f"{kind} is no table with one row per unit and named columns; {cure}")
     return frame
 
 

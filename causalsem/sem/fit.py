@@ -11,6 +11,7 @@ import numpy as np
 
 from causalsem._engines import load_engine
 from causalsem._values import FloatArray
+from causalsem.behaviour.table import with_pandas
 from causalsem.errors import AssumptionWarning, ConvergenceWarning, DataWarning, NotConvergedError, NotIdentifiedError, SettingError, shown
 from causalsem.graph import CausalGraph
 from causalsem.sem.bounds import with_bounds
@@ -68,7 +69,7 @@ def fit_sem(
     """
     spec, notes = read_model(model)
     chosen = SEMOptions.build(preset or ("dag" if isinstance(model, CausalGraph) else "sem"), options)
-    return _fit(spec, data, chosen, engine, notes, estimator_told=options.get("estimator") is not None)
+    return _fit(spec, with_pandas(data), chosen, engine, notes, estimator_told=options.get("estimator") is not None)
 
 
 def read_model(model: CausalGraph | str) -> tuple[Model, dict[str, Any]]:

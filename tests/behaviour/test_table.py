@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from causalsem.behaviour import BehaviourTable, as_table, moments
+from causalsem.behaviour import BehaviourTable, EventLog, as_table, moments
 from causalsem.errors import DataError, FileError, NoRowsError, SettingError, UnknownNameError
 
 
@@ -144,5 +144,13 @@ def test_a_table_of_polars_or_arrow_gives_the_same_variables(kind):
 
 @pytest.mark.parametrize("thing", [{"a": [1.0, 2.0]}, np.eye(3), None])
 def test_what_has_no_named_columns_is_refused(thing):
-    with pytest.raises(DataError, match=r"has no named columns; hand in a DataFrame"):
-        as_table(thing)
+    for ask in (as_table, moments):
+        with pytest.raises(DataError, match=r"is no table with .* named columns; hand in a DataFrame"):
+            ask(thing)
+
+
+def test_a_log_where_a_table_was_meant_is_told_of_behaviours(events, names):
+    log = EventLog.from_frame(events, **names)
+    for ask in (as_table, moments):
+        with pytest.raises(DataError, match=r"EventLog is no table .*; make its table with behaviours\(log\)"):
+            ask(log)
