@@ -120,14 +120,20 @@ class OrderSearch:
         return rows, loss
 
     def best(self, restarts: int, seed: int, warm: bool) -> Ordered:
-        """Return the best of a first search and of `restarts` more, each from the best so far with a few variables displaced."""
-        best = self.settled(self.start(), warm)
+        """Return the best of a first search and of `restarts` more, each from the last order that was no worse than the best.
+
+        Such an order is redrawn among those of its DAG, then a few variables are displaced: one order's swaps reach
+        only some of the DAGs near by, and moves between equals leave plateaus.
+        """
+        here = best = self.settled(self.start(), warm)
         # Random draws act on variables by their place in the order, so that column order does not matter.
         rng = np.random.default_rng(seed)
         for _ in range(restarts):
             if out_of_time():
                 break
-            found = self.settled(displaced(best.order, self.before, rng), warm)
+            found = self.settled(displaced(redrawn(here, self.before, rng), self.before, rng), warm)
+            if found.loss < best.loss + self.noise:
+                here = found
             if found.loss < best.loss - self.noise:
                 best = found
         return best
@@ -170,6 +176,19 @@ def _determinants(blocks: FloatArray) -> FloatArray:
     if blocks.shape[1] == 1:
         return blocks[:, 0, 0].copy()
     return np.asarray(blocks[:, 0, 0] * blocks[:, 1, 1] - blocks[:, 0, 1] * blocks[:, 1, 0])
+
+
+def redrawn(found: Ordered, before: BoolArray, rng: np.random.Generator) -> IntArray:
+    """Return a random order of the same DAG, within the precedence."""
+    first = found.parents | before.T  # [u, k]: k comes before u
+    draw, waits = np.empty(len(before)), first.sum(axis=1)
+    draw[found.order] = rng.random(len(before))
+    order = np.empty_like(found.order)
+    for place in range(len(order)):
+        k = order[place] = int(np.argmin(np.where(waits == 0, draw, np.inf)))
+        waits = waits - first[:, k]
+        waits[k] = len(order)
+    return order
 
 
 def displaced(order: IntArray, before: BoolArray, rng: np.random.Generator) -> IntArray:

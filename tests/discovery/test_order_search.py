@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from causalsem._compiled import machine_or_plain, plain
 from causalsem.behaviour import moments
 from causalsem.discovery import BOSS, FLOP, GES, DirectLiNGAM, GRaSP, discover
 from causalsem.discovery.found import Rules
-from causalsem.discovery.order_search import KERNELS, OrderSearch, displaced, least_explained_first
+from causalsem.discovery.order_search import KERNELS, OrderSearch, displaced, least_explained_first, redrawn
 from causalsem.discovery.scores import GaussianBIC
 from causalsem.discovery.stack import Stack
 from causalsem.engines.pseudo_rows import penalty_for, pseudo_rows
@@ -163,6 +164,16 @@ def test_orders_keep_to_the_precedence_at_the_start_and_when_displaced() -> None
             assert not np.tril(search.before[np.ix_(order, order)]).any()
             assert sorted(order.tolist()) == list(range(6))
             order = displaced(order, search.before, rng)
+
+
+def test_a_redrawn_order_is_one_of_the_same_dag_within_the_precedence_and_all_of_them_come_up() -> None:
+    rng = np.random.default_rng(0)
+    search = OrderSearch(bic(6, 100, rng), Rules.of(Knowledge(tiers=[["v5", "v1"], ["v0", "v3", "v2"], ["v4"]]), names_of(6)))
+    found = search.settled(search.start(), True)
+    first = found.parents.T | search.before
+    possible = {order for order in permutations(range(6)) if not np.tril(first[np.ix_(order, order)]).any()}
+    assert len(possible) > 1
+    assert {tuple(redrawn(found, search.before, rng).tolist()) for _ in range(60 * len(possible))} == possible
 
 
 def test_tiers_spare_the_search_wrong_turns() -> None:
