@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from causalsem._cards import mimebundle
-from causalsem.errors import InputError, SettingError, check_names, shown
+from causalsem.errors import GraphError, InputError, SettingError, check_names, shown
 from causalsem.graph import CausalGraph
 
 
@@ -42,7 +42,9 @@ class Query:
         return _single(self.outcomes, "outcomes")
 
     def require_in(self, graph: CausalGraph) -> None:
-        """Raise UnknownNameError, with the nearest name, when the graph lacks a variable of the query."""
+        """Raise UnknownNameError, with the nearest name, when the graph lacks a variable of the query; GraphError if it is no graph."""
+        if not isinstance(graph, CausalGraph):
+            raise GraphError(f"a graph of type {type(graph).__name__}; hand in a CausalGraph, or CausalGraph.parse(text)")
         check_names((*self.treatments, *self.outcomes), graph.nodes, where="the graph")
 
     def __str__(self) -> str:

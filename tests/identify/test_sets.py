@@ -9,7 +9,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from causalsem.errors import FileError, ForbiddenVariableError, InputError, NotIdentifiedError, SettingError, UnknownNameError
+from causalsem.errors import FileError, ForbiddenVariableError, GraphError, InputError, NotIdentifiedError, SettingError, UnknownNameError
 from causalsem.graph import CausalGraph, to_admg
 from causalsem.identify import (
     AdjustmentSet,
@@ -143,6 +143,8 @@ def test_bad_queries_and_settings_are_refused():
         Query("buy", "buy")
     with pytest.raises(UnknownNameError, match="unknown variable 'brwose' in the graph; did you mean 'browse'"):
         identify(FUNNEL, ("brwose", "buy"))
+    with pytest.raises(GraphError, match=r"a graph of type str; hand in a CausalGraph, or CausalGraph.parse\(text\)"):
+        identify("browse -> buy", ("browse", "buy"))
     with pytest.raises(SettingError, match="unknown kind 'best'"):
         adjustment_sets(FUNNEL, ("browse", "buy"), kind="best")
     with pytest.raises(SettingError, match=r"costs of \['age'\] are not positive"):
