@@ -21,7 +21,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,12 @@ def long_rows(goal: float, n: int = 100_000) -> Case:
     return Case(f"hs_cfa MLR, n = {n:,}", told["model"], "cfa", pd.DataFrame(rows, columns=names), goal, {"estimator": "MLR"})
 
 
+def ordered_items(goal: float) -> Case:
+    """Return lavaan's reference case of eight ordered items, to be fitted by WLSMV."""
+    case = stored("ordinal_wlsmv_cfa", goal, rows=True)
+    return replace(case, options={"ordered": [f"{factor}{k}" for factor in "uv" for k in range(1, 5)], "estimator": "WLSMV"})
+
+
 def all_cases() -> list[Case]:
     """Return every case, the stored ones where they are there."""
     here = FOLDER.is_dir()
@@ -96,7 +102,7 @@ def all_cases() -> list[Case]:
     )
     cases += [random_dag(100, 4.7, 150.0), random_dag(500, 3.0, 1000.0)]
     if here:
-        cases += [stored("hs_fiml", 40.0, rows=True, missing="fiml"), long_rows(150.0)]
+        cases += [stored("hs_fiml", 40.0, rows=True, missing="fiml"), ordered_items(40.0), long_rows(150.0)]
         cases += [
             stored("mediation_ml", 100.0, boot=1000),
             stored("hs_cfa_ml", 300.0, boot=1000),
@@ -186,8 +192,9 @@ def lavaan_ms(case: Case) -> float | None:
         moments = isinstance(case.data, Moments)
         frame = pd.DataFrame(case.data.covariance, columns=list(case.data.names)) if moments else case.data
         frame.to_csv(at / "data.csv", index=False, na_rep="NA")
-        words = {"estimator": "estimator", "missing": "missing"}
-        more = "list(" + ", ".join(f'{words[k]} = "{v}"' for k, v in case.options.items()) + ")"
+        # JSON's strings are R's, and so are its lists between c( and ).
+        told_options = (f"{k} = c({json.dumps([v] if isinstance(v, str) else v)[1:-1]})" for k, v in case.options.items())
+        more = "list(" + ", ".join(told_options) + ")"
         n, fun, times = str(case.data.n if moments else 0), case.preset.replace("dag", "sem"), "1" if case.boot else "5"
         told = [str(at / "model.lav"), str(at / "data.csv"), n, fun, str(case.boot), times, more, case.preset]
         done = subprocess.run(["Rscript", str(at / "run.R"), *told], capture_output=True, text=True, check=False)
