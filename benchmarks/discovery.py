@@ -125,6 +125,44 @@ def order_peers(name: str, worlds: list[World], p: int) -> Iterator[Row]:
             yield over(name, "andrey GRaSP", worlds, lambda f, m: discover(m, GRaSP(engine="andrey")))[0]
 
 
+def score_of(graph: CausalGraph, m: Moments) -> float:
+    """Return the penalised score of a class at penalty 2, by one of its members."""
+    member = extension(graph.marks)
+    assert member is not None
+    return GaussianBIC(Stack(m.correlation[None], m.n), 0, 2.0).total(to_masks(member.T))
+
+
+def restarted(seed: int, datasets: int, quick: bool) -> Iterator[Row]:
+    """FLOP and flopsearch at 20 restarts: SHD, time, and the scores of both and of the truth, which tell search from chance."""
+    sizes: list[tuple[int, float, int, Any]] = [(50, 2.0, 1000, rows_of), (50, 4.0, 1000, equal_variances)]
+    if not quick:
+        sizes += [(50, 4.0, 10_000, rows_of), (100, 4.0, 1000, rows_of), (100, 4.0, 1000, equal_variances), (100, 4.0, 10_000, rows_of)]
+    if not peers.installed("flopsearch"):
+        yield missing("20 restarts", "flopsearch", "pip install flopsearch")
+        return
+    for p, degree, n, sampler in sizes:
+        name = f"{'gaussian' if sampler is rows_of else 'equal R²'} {p}, {degree:g}, {n:,}"
+        worlds = gaussian_worlds(seed, p, degree, n, datasets, sampler)
+        true = np.array([score_of(truth, m) for _, m, truth in worlds])
+        above = {}
+        for who, work in {
+            "FLOP, 20 restarts": lambda f, m: discover(moments_of(f), FLOP(restarts=20)),
+            "flopsearch, 20 restarts": lambda f, m: flopsearch(f, 20),
+        }.items():
+            runs = [(timed(lambda f=f, m=m, work=work: work(f, m)), truth) for f, m, truth in worlds]
+            above[who] = np.array([score_of(g, m) for ((g, _), _), (_, m, _) in zip(runs, worlds, strict=True)]) - true
+            more = {"score_above_truth": round(float(above[who].mean()), 2), "below_truth": int((above[who] < -1e-6).sum())}
+            yield told(name, who, [s for (_, s), _ in runs], [against(g, t) for (g, _), t in runs], **more)
+        gap = np.subtract(*above.values())
+        yield told(
+            name,
+            "  FLOP's score",
+            [],
+            [],
+            higher_same_lower=[int(k) for k in ((gap > 1e-6).sum(), (abs(gap) <= 1e-6).sum(), (gap < -1e-6).sum())],
+        )
+
+
 def no_order_shown(seed: int, datasets: int, quick: bool) -> Iterator[Row]:
     """Order searches where each variable is explained equally well, so that starting from the least explained is no help."""
     for p, degree, n in [(20, 3.0, 1000)] if quick else [(50, 4.0, 1000), (100, 4.0, 1000)]:
@@ -159,9 +197,7 @@ def ges(seed: int, datasets: int, quick: bool) -> Iterator[Row]:
         values = []
         for who, method in {"GES": GES(), "GES causal-learn": GES(engine="causal-learn")}.items():
             graph, spent = timed(lambda m=m, method=method: discover(m, method))
-            member = extension(graph.marks)
-            assert member is not None
-            values.append(GaussianBIC(Stack(m.correlation[None], m.n), 0, 2.0).total(to_masks(member.T)))
+            values.append(score_of(graph, m))
             seconds[who].append(spent)
         lower, higher = lower + (values[0] < values[1] - 1e-6), higher + (values[0] > values[1] + 1e-6)
         same += abs(values[0] - values[1]) <= 1e-6
@@ -280,6 +316,7 @@ SECTIONS = {
     "constraint": constraint,
     "orders": orders,
     "no-order": no_order_shown,
+    "restarts": restarted,
 }
 
 
