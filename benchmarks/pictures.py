@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 from causalsem.graph import CausalGraph
-from causalsem.report import layers, layout
+from causalsem.report import layers, layout, ordering
 from causalsem.report.routes import sampled
 
 SIZES = [(8, 12), (10, 16), (12, 18), (12, 24), (15, 22), (15, 30), (18, 30), (20, 34), (25, 45), (30, 60)]
@@ -44,7 +44,7 @@ def dots_crossings(graph: CausalGraph) -> int:
     for k, (a, b, _, _) in enumerate(graph.edges):
         for vertex in chains.chains[k][1:-1]:
             height[vertex] = np.interp(ranks[chains.column[vertex]], *curves[a, b].T)
-    return layers.crossings([sorted(column, key=height.__getitem__) for column in chains.columns], chains.links())
+    return ordering.crossings([sorted(column, key=height.__getitem__) for column in chains.columns], chains.links())
 
 
 def main() -> int:

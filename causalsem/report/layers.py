@@ -1,4 +1,4 @@
-"""Layered drawing in numbers: columns, order inside a column, heights (Sugiyama, Tagawa & Toda 1981)."""
+"""Layered drawing in numbers: columns before their order is found, heights after (Sugiyama, Tagawa & Toda 1981)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ Links = npt.NDArray[np.int64]
 Columns = list[list[int]]
 # Straightness of a link by how many of its ends are dummies (Gansner et al. 1993).
 STRAIGHT = (1.0, 2.0, 8.0)
-RESTART = 4  # every so many kicks the search begins anew, lest it stay in a valley
 CALM = 0.2  # heights have settled when a round moves none by so many pixels
 
 
@@ -109,137 +108,6 @@ def with_dummies(column: Sequence[int], ends: Sequence[tuple[int, int]]) -> Chai
         chains[edge] = (left, *range(len(places), len(places) + len(between)), right)
         places.extend(between)
     return Chains(len(column), places, chains, arcs)
-
-
-def kicks_for(size: int) -> int:
-    """Return how many kicks to give an order of so many vertices: more where they cost little."""
-    return int(np.clip(3000 // max(size, 1), 16, 80))
-
-
-def ordered(layered: Chains, *, seed: int = 0, starts: int = 3, kicks: int = 40) -> tuple[Columns, int]:
-    """Return the columns in an order with few crossings, and their number.
-
-    Barycentre sweeps and sifting from several starts, then an iterated local search: kick the best order, sift it again.
-    """
-    rng = np.random.default_rng(seed)
-    links = layered.links()
-    best, fewest = layered.columns, np.inf
-    for trial in range(starts + kicks):
-        if trial < starts or trial % RESTART == 0:
-            columns = [[int(v) for v in rng.permutation(c)] if trial else c for c in layered.columns]
-            _sweeps(columns, links, layered, by_barycentre=6, by_sifting=3)
-        else:
-            columns = _kicked(best, layered, rng)
-            _sweeps(columns, links, layered, by_barycentre=0, by_sifting=2)
-        cost = crossings(columns, links) + _arc_cost(columns, layered)
-        if cost <= fewest:
-            best, fewest = columns, cost
-        if fewest == 0:
-            break
-    return best, crossings(best, links)
-
-
-def _kicked(columns: Columns, layered: Chains, rng: np.random.Generator) -> Columns:
-    """Return a copy in which a long edge runs along the top or the bottom, a stretch is reversed, or vertices have moved."""
-    copy = [list(column) for column in columns]
-    long = [chain for chain in layered.chains.values() if len(chain) > 2]
-    kind = rng.integers(3)
-    if kind == 0 and long:
-        chain = long[rng.integers(len(long))]
-        first, last, at_top = rng.random(3) < 0.5
-        for vertex in chain[int(first) : len(chain) - int(last)]:
-            column = copy[layered.column[vertex]]
-            column.remove(vertex)
-            column.insert(0 if at_top else len(column), vertex)
-    elif kind == 1:
-        column = copy[rng.integers(len(copy))]
-        start, stop = sorted(rng.integers(len(column) + 1, size=2))
-        column[start:stop] = column[start:stop][::-1]
-    else:
-        for _ in range(4):
-            column = copy[rng.integers(len(copy))]
-            here, there = rng.integers(len(column), size=2)
-            column.insert(there, column.pop(here))
-    return copy
-
-
-def crossings(columns: Columns, links: Sequence[Links]) -> int:
-    """Return how many pairs of links cross."""
-    place = _places(columns)
-    return sum(_crossings_between(place[pairs]) for pairs in links if len(pairs))
-
-
-def _crossings_between(ends: Links) -> int:
-    left, right = ends[:, 0], ends[:, 1]
-    return int(((left[:, None] < left[None, :]) & (right[:, None] > right[None, :])).sum())
-
-
-def _places(columns: Columns) -> Links:
-    place = np.zeros(sum(map(len, columns)), dtype=np.int64)
-    for column in columns:
-        place[column] = np.arange(len(column))
-    return place
-
-
-def _arc_cost(columns: Columns, layered: Chains) -> float:
-    """Return half a crossing for every vertex that an edge inside a column has to go around."""
-    place = _places(columns)
-    return 0.5 * sum(abs(int(place[a] - place[b])) - 1 for a, b in layered.arcs.values())
-
-
-def _sweeps(columns: Columns, links: Sequence[Links], layered: Chains, *, by_barycentre: int, by_sifting: int) -> None:
-    """Reorder the columns in place, walking to the right and to the left in turn."""
-    for sweep in range(by_barycentre + by_sifting):
-        forward = sweep % 2 == 0
-        for c in range(len(columns)) if forward else range(len(columns) - 1, -1, -1):
-            place = _places(columns)
-            sides = [(links[c - 1][:, ::-1], columns[c - 1])] if c else []
-            sides += [(links[c], columns[c + 1])] if c + 1 < len(columns) else []
-            if sweep >= by_barycentre:
-                columns[c] = _sifted(columns[c], sides, place, [a for a in layered.arcs.values() if a[0] in columns[c]])
-            elif sides:
-                pairs, beside = sides[0] if forward else sides[-1]
-                columns[c] = _by_barycentre(columns[c], pairs, place, len(beside))
-
-
-def _by_barycentre(column: list[int], pairs: Links, place: Links, beside: int) -> list[int]:
-    """Return the column sorted by the mean place of its neighbours; vertices without any keep their place."""
-    scale = beside / max(len(column), 1)
-    means = {v: k * scale for k, v in enumerate(column)}
-    total, count = np.bincount(pairs[:, 0], weights=place[pairs[:, 1]]), np.bincount(pairs[:, 0])
-    means |= {v: total[v] / count[v] for v in column if v < len(count) and count[v]}
-    return sorted(column, key=means.__getitem__)
-
-
-def _sifted(column: list[int], sides: Sequence[tuple[Links, list[int]]], place: Links, arcs: Sequence[tuple[int, int]]) -> list[int]:
-    """Return the column with each vertex moved to its best place in turn (Matuszewski, Schönfeld & Molitor 1999)."""
-    if len(column) < 2:
-        return column
-    number = {v: k for k, v in enumerate(column)}
-    # gain[u, v]: crossings saved when u is above v.
-    gain = sum((_pair_crossings(number, pairs, place, beside) for pairs, beside in sides), np.zeros((len(column), len(column))))
-    gain = gain.T - gain
-    order = list(range(len(column)))
-    for u in range(len(column)):
-        at = order.index(u)
-        rest = order[:at] + order[at + 1 :]
-        cost = np.concatenate(([0.0], gain[u, rest].cumsum()))
-        for a, b in arcs:
-            if u in {number[a], number[b]}:
-                other = rest.index(number[b] if number[a] == u else number[a])
-                cost = cost + 0.5 * np.abs(np.arange(len(cost)) - other - 0.5)
-        best = int(cost.argmin())
-        if cost[best] < cost[at] - 1e-9:
-            order = [*rest[:best], u, *rest[best:]]
-    return [column[k] for k in order]
-
-
-def _pair_crossings(number: dict[int, int], pairs: Links, place: Links, beside: list[int]) -> FloatArray:
-    """Return [u, v]: the crossings between the links of u and of v when u is above v."""
-    ties = np.zeros((len(number), len(beside)))
-    ties[[number[v] for v in pairs[:, 0].tolist()], place[pairs[:, 1]]] = 1
-    above = np.cumsum(ties, axis=1) - ties  # links of v to strictly higher places
-    return np.asarray(ties @ above.T)
 
 
 def heights(columns: Columns, links: Sequence[Links], half: FloatArray, gap: FloatArray, real: int, *, rounds: int = 60) -> FloatArray:

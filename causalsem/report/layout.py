@@ -11,12 +11,13 @@ from causalsem._values import BoolArray, FloatArray
 from causalsem.errors import KnowledgeError, check_names
 from causalsem.graph import CausalGraph, Edge, Mark
 from causalsem.graph.causal_graph import causal_order
-from causalsem.report import layers
+from causalsem.report import layers, ordering
 from causalsem.report.routes import Point, placed_labels, port_offsets, routed
 from causalsem.report.text import clipped, name_lines, shown_name, text_width
 
 Tiers = Mapping[str, Sequence[str]] | Sequence[Sequence[str]]
 
+LAYERINGS = 3  # ways to lay nodes in columns that are tried where there are no tiers
 NODE_SIZE, LABEL_SIZE, TITLE_SIZE = 14.0, 11.5, 13.0  # font sizes
 WIDEST_NAME = 140.0
 NODE_GAP, LINE_GAP = 16.0, 11.0  # room around a box, around a passing line
@@ -113,23 +114,20 @@ def layout(
     texts = [shown_name(text) if text else "" for text in labels or [""] * len(edges)]
     ends = [(graph.index(a), graph.index(b)) for a, b, _, _ in edges]
     before = _before(graph, edges, ends)
-    if tiers is None:
-        layered, columns, crossings = _free_columns(before, ends, seed)
-    else:
-        layered = layers.with_dummies(layers.column_numbers(before, groups), ends)
-        columns, crossings = layers.ordered(layered, seed=seed, kicks=layers.kicks_for(len(layered.column)))
+    layered = _free_layers(before, ends, seed) if tiers is None else layers.with_dummies(layers.column_numbers(before, groups), ends)
+    columns, crossings = ordering.ordered(layered, seed=seed)
     told = [(notes or {}).get(name, "") for name in graph.nodes]
     return _drawn(graph, edges, texts, told, layered, columns, crossings, titles, [[layered.column[n] for n in g] for g in groups])
 
 
-def _free_columns(before: BoolArray, ends: Sequence[tuple[int, int]], seed: int) -> tuple[layers.Chains, layers.Columns, int]:
-    """Return the layered graph, without tiers, whose columns cross least: the shortest, or one of short ones drawn at random."""
+def _free_layers(before: BoolArray, ends: Sequence[tuple[int, int]], seed: int) -> layers.Chains:
+    """Return the layered graph, without tiers, that a short search crosses least: the shortest, or one of short ones drawn at random."""
     rng = np.random.default_rng(seed)
-    found = []
-    for weights in (None, *(1 + rng.random(int(before.sum())) for _ in range(2))):
-        layered = layers.with_dummies(layers.shortest_columns(before, weights), ends)
-        found.append((layered, *layers.ordered(layered, seed=seed, starts=2, kicks=layers.kicks_for(len(layered.column)) // 2)))
-    return min(found, key=lambda drawn: drawn[2])
+    weights = (None, *(1 + rng.random(int(before.sum())) for _ in range(LAYERINGS - 1)))
+    tried = [layers.with_dummies(column, ends) for column in dict.fromkeys(tuple(layers.shortest_columns(before, w)) for w in weights)]
+    if len(tried) == 1:
+        return tried[0]
+    return min(tried, key=lambda layered: ordering.ordered(layered, seed=seed, side=16, kicks=3)[1])
 
 
 def _tiers(graph: CausalGraph, tiers: Tiers | None) -> tuple[list[str], list[list[int]]]:
