@@ -121,7 +121,7 @@ def _places(keys: FloatArray) -> FloatArray:
 
 
 def _kicked(best: FloatArray, layered: Chains, columns: Sequence[Column], rng: np.random.Generator) -> FloatArray:
-    """Return a copy, each order of which has one long edge run at another height, or four vertices elsewhere."""
+    """Return a copy, each order of which has one long edge run at another height, or six vertices elsewhere."""
     keys = best.copy()
     long = [np.array(chain) for chain in layered.chains.values() if len(chain) > 2]
     size = np.array([len(columns[c].vertices) for c in layered.column])
@@ -132,8 +132,8 @@ def _kicked(best: FloatArray, layered: Chains, columns: Sequence[Column], rng: n
             which = chain[first : len(chain) - last]
             height = np.full(len(which), 1.4 * rng.random() - 0.2)
         else:
-            which = rng.integers(len(size), size=4)
-            height = rng.random(4)
+            which = rng.integers(len(size), size=6)
+            height = rng.random(6)
         order[which] = height * size[which] - 0.5
     return keys
 
