@@ -16,6 +16,7 @@ from causalsem.report.layers import Chains, Columns, Links
 
 SIDE = 32  # orders searched side by side: numpy takes little longer for all than for one
 SHARE = 2  # every so many kicks the worst quarter of the orders gives way to the best
+AROUND = 0.49  # crossings that going around a vertex is worth: of two such and one crossing, the crossing is avoided
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,11 +83,11 @@ def _crossings(keys: FloatArray, links: Sequence[Links]) -> FloatArray:
 
 
 def _cost(keys: FloatArray, links: Sequence[Links], layered: Chains) -> FloatArray:
-    """Return crossings, and half a crossing for every vertex that an edge inside a column has to go around."""
+    """Return crossings, and about half a crossing for every vertex that an edge inside a column has to go around."""
     around = np.zeros(len(keys))
     for a, b in layered.arcs.values():
         around += np.abs(keys[:, a] - keys[:, b]) - 1
-    return _crossings(keys, links) + 0.5 * around
+    return _crossings(keys, links) + AROUND * around
 
 
 def _linked(layered: Chains) -> list[Column]:
@@ -182,7 +183,7 @@ def _gains(keys: FloatArray, column: Column) -> FloatArray:
 
 
 def _around(order: IntArray, arcs: Sequence[tuple[int, int]], u: int) -> FloatArray | float:
-    """Return half the vertices that u's arcs would have to go around if u stood below the first j, (K, n + 1), less a constant."""
+    """Return what it costs that u's arcs go around vertices if u stands below the first j, (K, n + 1), less a constant."""
     ends = [a + b - u for a, b in arcs if u in {a, b}]
     if not ends:
         return 0.0
@@ -190,5 +191,5 @@ def _around(order: IntArray, arcs: Sequence[tuple[int, int]], u: int) -> FloatAr
     total = np.zeros((len(order), len(spot)))
     for end in ends:
         other = (order == end).argmax(axis=1)[:, None]
-        total += 0.5 * np.abs((spot - (spot > at)) - (other - (other > at)) - 0.5)
+        total += AROUND * np.abs((spot - (spot > at)) - (other - (other > at)) - 0.5)
     return total
