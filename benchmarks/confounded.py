@@ -35,7 +35,7 @@ MODELS = {
     "default": (None, None, False),
     "two towers dr": (TwoTower(), "dr", False),
     "counterfactual rows": (None, None, True),
-    "two towers dr, rows": (TwoTower(), "dr", True),
+    "two towers dr with rows": (TwoTower(), "dr", True),
 }
 NETWORKS = {name: network or Multilevel() for name, (network, _, _) in MODELS.items()}
 
