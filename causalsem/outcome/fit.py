@@ -28,6 +28,7 @@ from causalsem.outcome.propensity import Calibration, arm_propensities, calibrat
 
 if TYPE_CHECKING:
     from causalsem.identify import AdjustmentSet
+    from causalsem.outcome.stages import Run
     from causalsem.sem import SEMFit
 
 
@@ -148,14 +149,7 @@ def _fit(
     given = check_propensities(pairs.complete([propensity])[:, 0], propensity) if isinstance(propensity, str) else None
     state = Checkpoint.open(checkpoint, _fingerprint(encoded, problem, given, settings, rows))
     run = Run(network, encoded, problem, settings, device, state, rows)
-    if isinstance(propensity, Propensity):
-        exposures = Exposures(encoded, problem.treatment, pairs.column(adjust.outcome))
-        raw = check_propensities(propensity.cross_fitted(exposures, run.folds), propensity.name)
-    else:
-        raw = run.propensity() if given is None else given
-    mend = propensity.calibrated if isinstance(propensity, Propensity) else given is None
-    calibration = calibrate(raw, problem.treatment) if mend else Calibration()
-    e = calibration(raw) if mend else raw
+    e, calibration = _propensities(run, propensity, given, Exposures(encoded, problem.treatment, pairs.column(adjust.outcome)))
     floored = arm_propensities(e, problem.treatment, settings["clip"])
     check_overlap(e, floored, problem.treatment, pairs.complete(names), names)
     predictor = run.outcome(loss, floored)
@@ -182,6 +176,22 @@ def _fit(
         counterfactual_weight=run.imagined_weight,
         gains={name: (gain.value, gain.se) for name, gain in run.gains.items()},
     )
+
+
+def _propensities(
+    run: Run, propensity: str | Propensity | None, given: FloatArray | None, exposures: Exposures
+) -> tuple[FloatArray, Calibration]:
+    """Return P(T = 1) of each pair (n,), and what calibrated it; chances from a column stay as they are."""
+    if given is not None:
+        return given, Calibration()
+    if isinstance(propensity, Propensity):
+        raw = check_propensities(propensity.cross_fitted(exposures, run.folds), propensity.name)
+        if not propensity.calibrated:
+            return raw, Calibration()
+    else:
+        raw = run.propensity()
+    calibration = calibrate(raw, exposures.treatment)
+    return calibration(raw), calibration
 
 
 def _problem(pairs: BehaviourTable, adjust: AdjustmentSet, loss: Loss) -> Problem:

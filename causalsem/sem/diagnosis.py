@@ -33,6 +33,11 @@ def data_notes(samples: Sequence[Sample], *, means: bool) -> list[str]:
         if means and sample.rows is None and not sample.mean.any():
             notes.append("the model has means, but all means handed in are exactly 0; hand them in: Moments.from_covariance(…, mean=…)")
         variances = np.diag(sample.covariance)
+        if sample.level == 2 and (variances <= 0).any():
+            # Moments between clusters are those of their means, less what units alone would make them vary.
+            flat = [name for name, v in zip(sample.names, variances, strict=True) if v <= 0]
+            notes.append(f"{shown(flat)} vary no more between clusters than their units do by chance; model them within clusters only")
+            continue
         notes += _collinear_notes(sample)
         high, low = int(np.argmax(variances)), int(np.argmin(variances))
         if variances[high] > SCALES_APART * variances[low]:

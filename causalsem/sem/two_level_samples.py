@@ -39,7 +39,7 @@ def _pair(role: tuple[Names, Names], label: str, rows: np.ndarray, wanted: Seque
     problem = TwoLevelML.build((within, between), (clustered,), len(theta))
     found = minimise(problem, theta, Constraints(Labels({}, {}, (), len(theta))))
     if not found.converged:
-        cure = "use fewer variables or more clusters"
+        cure = "do all of them vary between clusters? use fewer variables or more clusters"
         raise NotConvergedError(f"the unrestricted two-level model has no optimum; {cure}", partial=found.theta)
     first, second = (implied(ram, found.theta) for ram in (within, between))
     return (

@@ -143,3 +143,12 @@ def test_modification_indices_tell_the_level() -> None:
 def test_a_two_level_fit_says_why_it_has_no_bootstrap() -> None:
     with pytest.raises(SettingError, match=r"whole clusters.*MLR"):
         fit_sem(MODEL, shops(), cluster="shop").bootstrap(10)
+
+
+@pytest.mark.filterwarnings("ignore::causalsem.errors.AssumptionWarning")
+def test_a_variable_that_does_not_vary_between_clusters_is_named() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(400)
+    data = pd.DataFrame({"x": x, "y": 0.5 * x + rng.standard_normal(400), "c": np.arange(400) // 10})
+    with pytest.warns(DataWarning, match=r"\['y'\] vary no more between clusters than their units do by chance"):
+        fit_sem("level: 1\ny ~ x\nlevel: 2\ny ~~ y\n", data, cluster="c")
