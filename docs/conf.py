@@ -20,7 +20,7 @@ author = "The causalsem maintainers"
 release = version = installed("causalsem")
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "numpydoc"]
-exclude_patterns = ["_build", "schema"]
+exclude_patterns = ["_build", "jupyter_execute", "schema"]
 html_theme = "pydata_sphinx_theme"
 html_title = "causalsem"
 html_show_sourcelink = False
