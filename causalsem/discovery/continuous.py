@@ -82,6 +82,13 @@ class LearnableDAG(nn.Module):
         self.first.data = self.first * torch.clamp(keep, min=0.0) * self.allowed
 
 
+def start(data: FloatArray, rules: Rules, hidden: int, device: str, seed: int) -> tuple[LearnableDAG, Tensor]:
+    """Return the module at its random start, and what its loss takes, on a device: correlations (p, p), or rows (n, p) standardised."""
+    place = device_of(device)
+    values = torch.as_tensor(np.array(standardised(data) if hidden else data), dtype=torch.float64, device=place)
+    return LearnableDAG(rules, hidden, place, seed), values
+
+
 def minimise(module: LearnableDAG, smooth: Callable[[], Tensor], penalty: float, steps: int, tolerance: float) -> None:
     """Minimise smooth() + penalty · lengths by proximal gradient steps of Barzilai–Borwein length (Wright et al. 2009).
 

@@ -68,13 +68,9 @@ def search(data: Stack | FloatArray, settings: DAGMA, rules: Rules) -> list[Foun
 
 
 def _fit(data: FloatArray, settings: DAGMA, rules: Rules) -> Found:
-    import torch
+    from causalsem.discovery.continuous import as_found, minimise, start
 
-    from causalsem.discovery.continuous import LearnableDAG, as_found, device_of, minimise, standardised
-
-    device = device_of(settings.device)
-    values = torch.as_tensor(np.array(standardised(data) if settings.hidden else data), dtype=torch.float64, device=device)
-    module = LearnableDAG(rules, settings.hidden, device, settings.seed)
+    module, values = start(data, rules, settings.hidden, settings.device, settings.seed)
     for weight, scale in PATH:
 
         def smooth(weight: float = weight, scale: float = scale) -> Tensor:

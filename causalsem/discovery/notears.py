@@ -53,11 +53,9 @@ def search(data: Stack | FloatArray, settings: NOTEARS, rules: Rules) -> list[Fo
 def _fit(data: FloatArray, settings: NOTEARS, rules: Rules) -> Found:
     import torch
 
-    from causalsem.discovery.continuous import LearnableDAG, as_found, device_of, minimise, standardised, with_gradient
+    from causalsem.discovery.continuous import as_found, minimise, start, with_gradient
 
-    device = device_of(settings.device)
-    values = torch.as_tensor(np.array(standardised(data) if settings.hidden else data), dtype=torch.float64, device=device)
-    module = LearnableDAG(rules, settings.hidden, device, settings.seed)
+    module, values = start(data, rules, settings.hidden, settings.device, settings.seed)
     price, multiplier, last = 1.0, 0.0, np.inf
 
     def cyclic() -> Tensor:
