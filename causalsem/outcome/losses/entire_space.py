@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from causalsem.errors import SettingError
 from causalsem.outcome.losses.base import LossBatch, per_member, propensity_error
 
 if TYPE_CHECKING:
@@ -33,3 +34,9 @@ def joint_error(heads: Heads, batch: LossBatch) -> torch.Tensor:
     error = -(happened * log_joint + (1 - happened) * log_other)
     told = (1 - batch.taken + batch.seen) * (batch.seen.sum(dim=1, keepdim=True) > 0)
     return per_member(told * error)
+
+
+def check_joint(joint: float) -> None:
+    """Raise SettingError for a weight of the click-and-buy error that would turn it round."""
+    if not joint >= 0:
+        raise SettingError(f"joint={joint} would reward a wrong product of click and purchase; choose it at least 0")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from causalsem.errors import SettingError
 from causalsem.outcome.losses.base import Loss, LossBatch, doubly_robust, imputation_error, per_member
-from causalsem.outcome.losses.entire_space import joint_error, stage_error
+from causalsem.outcome.losses.entire_space import check_joint, joint_error, stage_error
 
 if TYPE_CHECKING:
     import torch
@@ -28,8 +27,7 @@ class ESCMDR(Loss):
     needs_binary: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not self.joint >= 0:
-            raise SettingError(f"joint={self.joint} would reward a wrong product of click and purchase; choose it at least 0")
+        check_joint(self.joint)
 
     def objective(self, heads: Heads, batch: LossBatch) -> torch.Tensor:
         weight = batch.seen / batch.live_propensity(heads).detach()
