@@ -28,7 +28,7 @@ from causalsem.outcome.propensity import Calibration, arm_propensities, calibrat
 
 if TYPE_CHECKING:
     from causalsem.identify import AdjustmentSet
-    from causalsem.outcome.stages import Run
+    from causalsem.outcome.run import Fitted, Run
     from causalsem.sem import SEMFit
 
 
@@ -144,7 +144,7 @@ def _fit(
     rows: Counterfactuals | None,
 ) -> OutcomeModel:
     """Run the two stages and the targeting step on checked input."""
-    from causalsem.outcome.stages import Run
+    from causalsem.outcome.run import Run
 
     given = check_propensities(pairs.complete([propensity])[:, 0], propensity) if isinstance(propensity, str) else None
     state = Checkpoint.open(checkpoint, _fingerprint(encoded, problem, given, settings, rows))
@@ -152,9 +152,9 @@ def _fit(
     e, calibration = _propensities(run, propensity, given, Exposures(encoded, problem.treatment, pairs.column(adjust.outcome)))
     floored = arm_propensities(e, problem.treatment, settings["clip"])
     check_overlap(e, floored, problem.treatment, pairs.complete(names), names)
-    predictor = run.outcome(loss, floored)
+    heads = _heads(run, loss, floored)
     weights = problem.seen / floored if loss.weighted else problem.seen
-    scale = target(problem, predictor, weights)
+    scale = target(problem, heads.predictor, weights)
     return OutcomeModel(
         net=run.net,
         encoder=encoder,
@@ -166,16 +166,27 @@ def _fit(
         calibration=calibration,
         folds=run.folds,
         propensity=e,
-        fitted=np.column_stack([scale.mean(predictor[:, arm], arm) for arm in (0, 1)]),
+        fitted=np.column_stack([scale.mean(heads.predictor[:, arm], arm) for arm in (0, 1)]),
         arms=problem.arms,
         effective_n=(effective_sample_size(weights[:, 0]), effective_sample_size(weights[:, 1])),
         clipped=float((floored > np.column_stack([1 - e, e])).any(axis=1).mean()),
         history=run.history,
         settings=settings,
-        strength=run.strength,
-        counterfactual_weight=run.imagined_weight,
-        gains={name: (gain.value, gain.se) for name, gain in run.gains.items()},
+        strength=heads.strength,
+        counterfactual_weight=heads.imagined_weight,
+        gains={name: (gain.value, gain.se) for name, gain in heads.gains.items()},
     )
+
+
+def _heads(run: Run, loss: Loss, floored: FloatArray) -> Fitted:
+    """Fit the outcome heads at propensities `floored` (n, 2): on the grid where network, data and loss allow it, else in steps."""
+    from causalsem.outcome.by_levels import fit_by_levels
+    from causalsem.outcome.by_steps import fit_by_steps
+
+    weights = None if run.grid is None else loss.row_weights(run.problem.seen, floored)
+    if run.grid is None or weights is None:
+        return fit_by_steps(run, loss, floored)
+    return fit_by_levels(run, run.grid, loss, weights)
 
 
 def _propensities(

@@ -1,0 +1,114 @@
+"""Outcome heads trained in steps; where a choice between ways is open, unseen folds make it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+
+from causalsem._values import FloatArray
+from causalsem.networks.heads import Heads
+from causalsem.outcome.checkpoint import named
+from causalsem.outcome.correction import Gain, softened
+from causalsem.outcome.counterfactuals import BAR, WEIGHTS
+from causalsem.outcome.losses import Loss, LossBatch, Naive
+from causalsem.outcome.losses.base import per_arm
+from causalsem.outcome.propensity import effective_sample_size
+from causalsem.outcome.run import Fitted, Run
+from causalsem.outcome.tensors import real
+
+# The outcome stage keeps the propensity head alive at this weight, so that the representation
+# does not forget what confounds (Shi et al. 2019 call it α and use 1).
+KEEP_PROPENSITY = 0.1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Way:
+    """One way to fit the outcome heads: a loss at some propensities (n, 2), with counterfactual rows of some weight."""
+
+    stage: str
+    loss: Loss
+    propensity: FloatArray
+    imagined: float = 0.0
+
+
+def fit_by_steps(run: Run, loss: Loss, floored: FloatArray) -> Fitted:
+    """Fit the heads at propensities `floored` (n, 2); several ways begin from the same start, and the simplest stays unless beaten."""
+    asked, seen = run.settings["correction"], run.problem.seen
+    free, weights = asked is None and loss.weighted, seen / floored if loss.weighted else seen
+    strength, gains = 1.0 if asked is None else asked, {}
+    corrected = Way("outcome", Naive() if asked == 0 else loss, softened(floored, seen, strength))
+    if not free and run.imagined is None:
+        return Fitted(fit_heads(run, corrected), strength)
+    best = Way("naive", Naive(), floored) if free else corrected
+    if free:
+        best, gains["correction"] = better(run, best, [corrected], weights)
+        strength = float(best is corrected)
+    if run.imagined is not None:
+        rivals = [replace(best, stage=f"counterfactuals {w:g}", imagined=w) for w in WEIGHTS]
+        best, gains["counterfactuals"] = better(run, best, rivals, weights, BAR)
+    run.net.load_state_dict(named(run.checkpoint.carried, f"{best.stage}.net"))
+    return Fitted(attempt(run, best), strength, best.imagined, gains)
+
+
+def better(run: Run, simple: Way, rivals: list[Way], weights: FloatArray, bar: float = 1.0) -> tuple[Way, Gain]:
+    """Return the best of some ways if it beats the simple one on unseen folds (see `Gain.clears`), and what the best gains."""
+    before = attempt(run, simple)
+    gains = [run.gain(before, attempt(run, way), weights) for way in rivals]
+    best = max(range(len(gains)), key=lambda k: gains[k].value)
+    return rivals[best] if gains[best].clears(bar) else simple, gains[best]
+
+
+def attempt(run: Run, way: Way) -> FloatArray:
+    """Fit the outcome heads from where the propensity stage left the network; what is found is carried in the checkpoint."""
+    kept, stage = run.checkpoint.carried, way.stage
+    if "start.rng" not in kept:
+        kept |= {f"start.net.{k}": v.cpu().clone() for k, v in run.net.state_dict().items()} | {"start.rng": run.rng.get_state()}
+    if f"{stage}.predictor" not in kept:
+        run.net.load_state_dict(named(kept, "start.net"))
+        run.rng.set_state(kept["start.rng"].cpu())
+        found = fit_heads(run, way)
+        kept |= {f"{stage}.net.{k}": v.cpu().clone() for k, v in run.net.state_dict().items()}
+        kept[f"{stage}.predictor"] = torch.from_numpy(found)
+        kept[f"{stage}.history"] = torch.tensor(run.history[stage], dtype=torch.float64)
+    run.history[stage] = tuple((float(a), float(b)) for a, b in kept[f"{stage}.history"])
+    return kept[f"{stage}.predictor"].numpy()
+
+
+def fit_heads(run: Run, way: Way) -> FloatArray:
+    """Train the outcome heads one way and return their predictors out of fold: (n, 2)."""
+    problem, loss, floored = run.problem, way.loss, way.propensity
+    y, seen = real(problem.y, run.device)[:, None], real(problem.seen, run.device)
+    teaching = problem.observed | loss.needs_unseen
+    share = float(teaching.mean())
+    # Weights average one over the pairs that teach; the others would only be carried along.
+    e, treatment = real(floored / share, run.device), real(problem.treatment, run.device)
+    taken, floor = torch.stack([1 - treatment, treatment], dim=1), e.amin(dim=0)
+    alive = KEEP_PROPENSITY if share == 1 else 0.0
+    imagine = imagination(run) if way.imagined else None
+
+    def batch_of(rows: torch.Tensor) -> LossBatch:
+        user = run.data.user[rows]
+        return LossBatch(y[rows], taken[rows], seen[rows], e[rows], floor, user, problem.scale.binary)
+
+    def objective(heads: Heads, rows: torch.Tensor) -> torch.Tensor:
+        kept = cross_entropy(heads.propensity, treatment[rows], reduction="none").mean(dim=1)
+        told = loss.objective(heads, batch_of(rows)) + alive * kept
+        return told if imagine is None else told + way.imagined * imagine(heads, batch_of(rows), rows)
+
+    def judge(heads: Heads, rows: torch.Tensor) -> torch.Tensor:
+        return loss.judge(heads, batch_of(rows))
+
+    arms = problem.seen.sum(axis=0)
+    weighted = [effective_sample_size(w) for w in (problem.seen / floored).T] if loss.weighted else arms
+    run.train(way.stage, objective, judge, (*weighted, *arms, float(len(y))), teaching)
+    return run.out_of_fold(lambda heads: heads.outcome)
+
+
+def imagination(run: Run) -> Callable[[Heads, LossBatch, torch.Tensor], torch.Tensor]:
+    """Return the average error of each arm on counterfactual rows, summed over arms: (heads, batch, rows) → (M,)."""
+    assert run.imagined is not None
+    y, arm = real(run.imagined.y, run.device)[:, None], real(run.imagined.arm, run.device)
+    return lambda heads, batch, rows: per_arm(batch.error(heads.outcome, y[rows]), arm[rows])

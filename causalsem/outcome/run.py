@@ -1,0 +1,145 @@
+"""One fit under way: the network, its data on the device, and the propensity heads, which learn first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import expit
+from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+
+from causalsem._values import BoolArray, FloatArray
+from causalsem.networks.build import build
+from causalsem.networks.heads import Heads
+from causalsem.networks.multilevel import MultilevelNet
+from causalsem.networks.net import Shape
+from causalsem.networks.settings import Multilevel, TwoTower
+from causalsem.outcome.checkpoint import Checkpoint
+from causalsem.outcome.closed_form import GridFit, fits_grid
+from causalsem.outcome.correction import Gain, paired_gain, pointwise_error
+from causalsem.outcome.counterfactuals import Counterfactuals
+from causalsem.outcome.encoder import Encoded
+from causalsem.outcome.folds import fold_ids, fold_rows, pace
+from causalsem.outcome.problem import Problem, target
+from causalsem.outcome.tensors import device_of, real, training_data, whole
+from causalsem.outcome.train import Objective, Plan, train
+
+PROPENSITY_HEAD = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """What the outcome heads came to: predictors out of fold (n, 2), and the choices that unseen folds made.
+
+    `strength` is the power of the weights, `imagined_weight` that of counterfactual rows; `gains` tells what each choice gained.
+    """
+
+    predictor: FloatArray
+    strength: float
+    imagined_weight: float = 0.0
+    gains: dict[str, Gain] = field(default_factory=dict)
+
+
+class Run:
+    """One fit under way: network, data on the device, folds, generator and checkpoint."""
+
+    def __init__(
+        self,
+        network: TwoTower | Multilevel,
+        encoded: Encoded,
+        problem: Problem,
+        settings: dict[str, Any],
+        device: str,
+        checkpoint: Checkpoint,
+        imagined: Counterfactuals | None = None,
+    ) -> None:
+        self.device = device_of(device)
+        self.problem, self.checkpoint, self.settings = problem, checkpoint, settings
+        self.user, self.imagined = encoded.user, imagined
+        seed, members = settings["seed"], settings["members"]
+        self.folds = fold_ids(len(encoded), members, np.random.default_rng(seed))
+        everything = np.ones(len(encoded), dtype=bool)
+        self.data = training_data(encoded, *fold_rows(self.folds, members, everything), self.device)
+        traits = encoded.user_traits, encoded.item_traits
+        shape = Shape(len(traits[0]), len(traits[1]), traits[0].shape[1], traits[1].shape[1], encoded.pair.shape[1], 2, members)
+        self.net = build(shape, network, torch.Generator().manual_seed(seed))
+        share = float(problem.treatment.mean())
+        self.net.start_at(torch.tensor(problem.base, dtype=torch.float32), float(np.log(share / (1 - share))))
+        self.net.to(self.device)
+        self.rng = torch.Generator(self.device).manual_seed(seed)
+        self.grid: GridFit | None = None
+        if isinstance(self.net, MultilevelNet) and fits_grid(encoded, members):
+            self.grid = GridFit(encoded, self.folds, members, self.device)
+        self.history: dict[str, tuple[tuple[float, float], ...]] = {}
+
+    def propensity(self) -> FloatArray:
+        """Train the propensity heads and return P(T = 1) of each pair by the member that never saw it: (n,)."""
+        kept = self.checkpoint.carried
+        if "propensity" in kept:
+            self.history["propensity"] = tuple((float(a), float(b)) for a, b in kept["propensity_history"])
+            return kept["propensity"].numpy()
+        if self.grid is not None:
+            return self._propensity_on_grid(self.grid)
+        treatment = real(self.problem.treatment, self.device)
+
+        def objective(heads: Heads, rows: torch.Tensor) -> torch.Tensor:
+            return cross_entropy(heads.propensity, treatment[rows], reduction="none").mean(dim=1)
+
+        self.train("propensity", objective, objective, (float(len(treatment)),) * 5)
+        e: FloatArray = expit(self.out_of_fold(lambda heads: heads.propensity[..., None])[:, 0])
+        kept["propensity"] = torch.from_numpy(e)
+        kept["propensity_history"] = torch.tensor(self.history["propensity"], dtype=torch.float64)
+        return e
+
+    def _propensity_on_grid(self, grid: GridFit) -> FloatArray:
+        net, t = self.net, self.problem.treatment
+        assert isinstance(net, MultilevelNet)
+        grid.fit(net, PROPENSITY_HEAD, t, np.ones_like(t), binary=True)
+        predictor = self.out_of_fold(lambda heads: heads.propensity[..., None])
+        error = float(pointwise_error(predictor, t, binary=True).mean())
+        self.history["propensity"] = ((error, error),)
+        return np.asarray(expit(predictor[:, 0]))
+
+    def train(
+        self, stage: str, objective: Objective, judge: Objective, information: tuple[float, ...], teaching: BoolArray | None = None
+    ) -> None:
+        """Train one stage on the pairs that teach (all, if None); `information` (5,) is how many pairs stand behind each head."""
+        self.checkpoint.stage = stage
+        data, n = self.data, len(self.folds)
+        if teaching is not None and not teaching.all():
+            learn, judged = (whole(rows, self.device) for rows in fold_rows(self.folds, self.net.shape.members, teaching))
+            data, n = replace(data, train=learn, held=judged), int(teaching.sum())
+        plan = self._plan(n, tuple(max(1.0, float(count)) for count in information))
+        self.history[stage] = tuple(train(self.net, data, objective, judge, plan, self.rng, self.checkpoint))
+
+    def _plan(self, n: int, information: tuple[float, ...]) -> Plan:
+        s = self.settings
+        batch, epochs = pace(n, s["batch_size"], s["epochs"])
+        patience = max(2, epochs // 4) if s["patience"] is None else s["patience"]
+        return Plan(epochs, batch, s["learning_rate"], patience, s["precision"] == "bfloat16", information)
+
+    @torch.no_grad()
+    def out_of_fold(self, pick: Callable[[Heads], torch.Tensor]) -> FloatArray:
+        """Return what `pick` takes of the heads, each pair answered by the member that never saw it: (n, k)."""
+        self.net.eval()
+        members = self.net.shape.members
+        own = [np.flatnonzero(self.folds == m) for m in range(members)]
+        longest = max(map(len, own))
+        rows = whole(np.stack([np.resize(index, longest) for index in own]), self.device)  # (M, longest), padded by repeats
+        picked = [pick(self.net(self.data.inputs(part), None)).cpu() for part in torch.split(rows, self.settings["batch_size"], dim=1)]
+        answers = torch.cat(picked, dim=1).double().numpy()  # (M, longest, k)
+        found = np.empty((len(self.folds), answers.shape[2]))
+        for m, index in enumerate(own):
+            found[index] = answers[m, : len(index)]
+        return found
+
+    def gain(self, before: FloatArray, after: FloatArray, weights: FloatArray) -> Gain:
+        """Return what one predictor gains on another, both (n, 2) and judged as they will be used, after the targeting step."""
+        return paired_gain(self._targeted_error(before, weights), self._targeted_error(after, weights), weights, self.user)
+
+    def _targeted_error(self, predictor: FloatArray, weights: FloatArray) -> FloatArray:
+        shift = target(self.problem, predictor, weights).shift
+        return pointwise_error(predictor + np.asarray(shift), self.problem.y, binary=self.problem.scale.binary)
