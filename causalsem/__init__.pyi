@@ -63,6 +63,7 @@ from causalsem.effects import RLearner as RLearner
 from causalsem.effects import balance as balance
 from causalsem.effects import e_value as e_value
 from causalsem.effects import estimate_effect as estimate_effect
+from causalsem.effects import level_effects as level_effects
 from causalsem.effects import naive_effect as naive_effect
 from causalsem.effects import overlap as overlap
 from causalsem.effects import placebo_treatment as placebo_treatment

@@ -2,7 +2,7 @@
 
 from causalsem.effects.diagnostics import Balance, Overlap
 from causalsem.effects.estimate import Estimate
-from causalsem.effects.estimation import balance, estimate_effect, naive_effect, overlap
+from causalsem.effects.estimation import balance, estimate_effect, level_effects, naive_effect, overlap
 from causalsem.effects.methods.aipw import AIPW
 from causalsem.effects.methods.causal_forest import CausalForest
 from causalsem.effects.methods.causal_net import CausalNet
@@ -48,6 +48,7 @@ __all__ = [
     "balance",
     "e_value",
     "estimate_effect",
+    "level_effects",
     "naive_effect",
     "negative_control",
     "overlap",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from typing import Any
@@ -117,7 +117,7 @@ class Balance:
 
 @dataclass(frozen=True, slots=True)
 class EmptyStratum:
-    """A kind of row, in words, of which all `rows` are treated or none is; `share` of all rows are of some such kind."""
+    """A kind of row, in words, of whose `rows` none is of the arm `missing`; `share` of all rows are of some such kind."""
 
     words: str
     rows: int
@@ -149,18 +149,15 @@ def balance_of(Z: FloatArray, names: tuple[str, ...], treated: BoolArray, weight
     return Balance(pd.DataFrame({"variable": list(names), "before": difference(np.ones(len(Z))), "after": difference(weights)}))
 
 
-def empty_stratum(Z: FloatArray, names: tuple[str, ...], treated: BoolArray, *, missing: str = "both") -> EmptyStratum | None:
-    """Return the largest stratum in which nobody, or everybody, is treated although chance alone would not do that.
+def empty_stratum(Z: FloatArray, names: tuple[str, ...], arms: Mapping[str, BoolArray]) -> EmptyStratum | None:
+    """Return the largest stratum without a row of some arm (in words → its rows) although chance alone would not do that.
 
     Strata are all ranges of each adjustment variable and, for up to a dozen variables, crossings of the values (or
-    quintiles) of each pair. `missing` "untreated" looks only for strata where everybody is treated.
+    quintiles) of each pair.
     """
-    arms = {"treated": treated, "untreated": ~treated}
     best: EmptyStratum | None = None
     struck = np.zeros(len(Z), dtype=bool)
     for word, arm in arms.items():
-        if missing not in {"both", word}:
-            continue
         fewest = max(RULE_OF_THREE / default_clip(len(Z)), (LOG_CHANCE + np.log(len(Z))) / max(float(arm.mean()), 1e-12))
         for words, rows in _empty(Z, names, arm, fewest):
             struck |= rows

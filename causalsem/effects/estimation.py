@@ -9,20 +9,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from causalsem._values import BoolArray
 from causalsem.behaviour import BehaviourTable, as_table
+from causalsem.effects.arms import clipped
 from causalsem.effects.diagnostics import Balance, Overlap, balance_of, effective_size, empty_stratum
 from causalsem.effects.estimate import Estimate
-from causalsem.effects.methods.aipw import AIPW, clipped
+from causalsem.effects.methods.aipw import AIPW
 from causalsem.effects.methods.regression import Regression
 from causalsem.effects.methods.table import METHODS, Method
 from causalsem.effects.nuisance import Splines
-from causalsem.effects.problem import Fitted, Problem, build_problem, fingerprint, need_binary, need_single
-from causalsem.errors import AssumptionWarning, OverlapError, SettingError, UnknownNameError
+from causalsem.effects.problem import Fitted, Problem, build_problem, fingerprint, need_arms, need_single
+from causalsem.errors import AssumptionWarning, OverlapError, SettingError, UnknownNameError, check_names, shown
 from causalsem.identify import AdjustmentSet, NullEffect, Query
 
 SHARE_WITHOUT_OVERLAP = 0.05
+OTHER_WAYS = "use IPW(weights='overlap'), a larger clip, or leave out rows that could not go either way"
 FEWEST_EFFECTIVE_ROWS = 50
 SMALLEST_EFFECTIVE_SHARE = 0.02
+MOST_LEVELS = 20
 
 
 def estimate_effect(
@@ -36,10 +40,11 @@ def estimate_effect(
 ) -> Estimate:
     """Return the average effect of the adjustment set's treatment on its outcome, with its influence function.
 
-    The value is E[Y | do(T=1)] − E[Y | do(T=0)] for a 0/1 treatment and per unit of T otherwise; with `contrast` (low, high)
-    it is E[Y | do(T=high)] − E[Y | do(T=low)], two of a treatment's levels, over all rows. `method` is one of Regression, IPW,
-    AIPW, GBoost, DRLearner, RLearner, CausalTree, CausalForest, CausalNet, or its name; learned nuisances are cross-fitted
-    over `folds`. A table with several rows per user is split and judged by users. A NullEffect gives an exact zero.
+    The value is E[Y | do(T=1)] − E[Y | do(T=0)] for a 0/1 treatment and per unit of T otherwise (each method's docstring says
+    which effect per unit); with `contrast` (low, high) it is E[Y | do(T=high)] − E[Y | do(T=low)], two of a treatment's levels,
+    over all rows. `method` is one of Regression, IPW, AIPW, GBoost, DRLearner, RLearner, CausalTree, CausalForest, CausalNet, or
+    its name; learned nuisances are cross-fitted over `folds`. A table with several rows per user is split and judged by users.
+    A NullEffect gives an exact zero.
 
     Raises UnknownNameError, DataError (missing or constant columns, too few rows), SettingError (a treatment the
     method cannot take) and OverlapError (a stratum that is never, or always, treated).
@@ -49,14 +54,40 @@ def estimate_effect(
     if isinstance(adjust, NullEffect):
         return _no_effect(table, adjust)
     problem = _problem(table, adjust, folds, seed, contrast)
-    weighs = chosen.treatment == "binary" or (problem.has_arms and not isinstance(chosen, Regression))
-    population = getattr(chosen, "weights", "inverse")
-    if weighs and problem.is_binary and population != "overlap":
-        _check_strata(problem, "untreated" if population == "treated" else "both")
+    weighs, population = not isinstance(chosen, Regression), getattr(chosen, "weights", "inverse")
+    if weighs and problem.has_arms and population != "overlap":
+        _check_strata(problem, ("untreated",) if population == "treated" else ("treated", "untreated"))
     fitted = chosen.fit(problem)
     if weighs and fitted.weights is not None:
         _check_weights(problem, fitted)
     return _as_estimate(problem, fitted, chosen, table, adjust.assumptions)
+
+
+def level_effects(
+    data: BehaviourTable | pd.DataFrame,
+    adjust: AdjustmentSet,
+    method: Method | str = AIPW(),  # noqa: B008  a frozen value
+    *,
+    reference: float | None = None,
+    folds: int = 5,
+    seed: int = 0,
+) -> dict[float, Estimate]:
+    """Return the effect of each level of a treatment against the `reference`, its lowest level if None.
+
+    All are over the same rows and folds, so that `found[3] - found[2]` is the effect of 3 against 2 with its right error.
+    Raises SettingError for a treatment of more than twenty values and what `estimate_effect` raises.
+    """
+    table = as_table(data)
+    check_names(adjust.treatments, table.names, what="column", where="the behaviour table")
+    levels = np.unique(table.column(adjust.treatment)).tolist()
+    if len(levels) > MOST_LEVELS:
+        text = f"{adjust.treatment!r} takes {len(levels):,} values, more than the {MOST_LEVELS} levels that are compared one by one"
+        raise SettingError(f"{text}; cut it into groups, or use estimate_effect for its effect per unit")
+    base = levels[0] if reference is None else reference
+    if base not in levels:
+        raise SettingError(f"the reference is {base:g}, but the levels of {adjust.treatment!r} are {shown(levels)}; choose one of them")
+    others = [level for level in levels if level != base]
+    return {level: estimate_effect(table, adjust, method, contrast=(base, level), folds=folds, seed=seed) for level in others}
 
 
 def naive_effect(data: BehaviourTable | pd.DataFrame, query: Query | AdjustmentSet | NullEffect | tuple[str, str]) -> Estimate:
@@ -105,7 +136,7 @@ def _problem(table: BehaviourTable, adjust: AdjustmentSet, folds: int, seed: int
 def _binary_problem(data: BehaviourTable | pd.DataFrame, adjust: AdjustmentSet, folds: int, seed: int) -> Problem:
     problem = _problem(as_table(data), adjust, folds, seed)
     need_single(problem, "overlap")
-    need_binary(problem, "overlap")
+    need_arms(problem, "overlap")
     return problem
 
 
@@ -114,12 +145,23 @@ def _propensity(problem: Problem) -> np.ndarray[Any, np.dtype[np.float64]]:
     return Splines().on(problem.Z)(problem.treated.astype(np.float64), everyone, problem.folds, problem.seed)
 
 
-def _check_strata(problem: Problem, missing: str) -> None:
-    """Raise OverlapError, or warn, when a kind of row is never or always treated."""
-    empty = empty_stratum(problem.Z, problem.adjustment, problem.treated, missing=missing)
+def _arms_in_words(problem: Problem) -> dict[str, tuple[str, BoolArray]]:
+    """Return the rows of each arm and what to say of them."""
+    if problem.contrast is None:
+        told = {word: f"is {word} by {problem.label}" for word in ("treated", "untreated")}
+    else:
+        low, high = problem.contrast
+        told = {"treated": f"has {problem.label} = {high:g}", "untreated": f"has {problem.label} = {low:g}"}
+    return {word: (told[word], rows) for word, rows in (("treated", problem.treated), ("untreated", problem.untreated))}
+
+
+def _check_strata(problem: Problem, which: tuple[str, ...]) -> None:
+    """Raise OverlapError, or warn, when a kind of row is never of one of the arms."""
+    arms = _arms_in_words(problem)
+    empty = empty_stratum(problem.Z, problem.adjustment, dict(arms[word] for word in which))
     if empty is None:
         return
-    where = f"none of the {empty.rows:,} rows with {empty.words} is {empty.missing} by {problem.label}"
+    where = f"none of the {empty.rows:,} rows with {empty.words} {empty.missing}"
     todo = "leave such rows out, or use IPW(weights='overlap') or Regression(), which lean on the other rows"
     text = f"no overlap: {where} ({100 * empty.share:.1f} % of all rows are of such a kind); {todo}"
     if empty.share >= SHARE_WITHOUT_OVERLAP:
@@ -130,12 +172,15 @@ def _check_strata(problem: Problem, missing: str) -> None:
 def _check_weights(problem: Problem, fitted: Fitted) -> None:
     """Raise OverlapError when a few rows carry an arm's weights alone, and warn when it is near."""
     assert fitted.weights is not None
-    for arm, word in ((problem.treated, "treated"), (problem.untreated, "untreated")):
+    arms = {"treated": problem.treated, "untreated": problem.untreated} if problem.has_arms else {"": np.ones(problem.n, dtype=bool)}
+    for word, arm in arms.items():
         size, rows = effective_size(fitted.weights[arm]), int(arm.sum())
         if size >= min(FEWEST_EFFECTIVE_ROWS, rows / 2) and size >= SMALLEST_EFFECTIVE_SHARE * rows:
             continue
-        text = f"weak overlap: the {rows:,} {word} rows count for only {size:.1f} after weighting by {problem.label}'s propensity"
-        todo = "use IPW(weights='overlap'), a larger clip, or leave out rows that could not go either way"
+        text = (
+            f"weak overlap: the {f'{rows:,} {word}'.strip()} rows count for only {size:.1f} after weighting by {problem.label}'s propensity"
+        )
+        todo = OTHER_WAYS if problem.has_arms else "use AIPW() or DRLearner(), or a larger clip"
         warnings.warn(f"{text}; {todo}", AssumptionWarning, stacklevel=4)
 
 

@@ -50,6 +50,16 @@ class Problem:
         return self.is_binary or self.contrast is not None
 
     @property
+    def has_others(self) -> bool:
+        """Whether some rows are of neither arm."""
+        return not bool((self.treated | self.untreated).all())
+
+    @property
+    def strata(self) -> IntArray | None:
+        """A code per row of its levels of treatment, which parts of the rows should share evenly; None without arms."""
+        return strata_of(self.T) if self.has_arms else None
+
+    @property
     def treated(self) -> BoolArray:
         """Which rows have every treatment at 1."""
         return np.asarray((self.T == 1).all(axis=1))
@@ -102,16 +112,30 @@ def build_problem(
     _check_size(len(values), len(names), folds)
     t = len(treatments)
     T, Y, Z = values[:, :t], values[:, t], values[:, t + 1 :]
+    levels = strata_of(T) if is_binary(T) else None if contrast is None else np.unique(T[:, 0], return_inverse=True)[1]
     if contrast is not None:
         T = _coded(T, treatments, contrast)
     clusters = row_clusters(table)
-    strata = None if clusters is not None or (not is_binary(T) and contrast is None) else T @ (2.0 ** np.arange(t))
-    codes = None if strata is None else strata.astype(np.int64)
+    strata = None if clusters is not None else levels
     if clusters is not None and int(clusters.max()) + 1 < folds:
         raise SettingError(f"{folds} folds for {int(clusters.max()) + 1} users; use fewer folds, users are never split")
     return Problem(
-        T, Y, Z, treatments, outcome, adjustment, make_folds(len(Y), folds, seed, strata=codes, clusters=clusters), clusters, seed, contrast
+        T,
+        Y,
+        Z,
+        treatments,
+        outcome,
+        adjustment,
+        make_folds(len(Y), folds, seed, strata=strata, clusters=clusters),
+        clusters,
+        seed,
+        contrast,
     )
+
+
+def strata_of(T: FloatArray) -> IntArray:
+    """Return a code (n,) per combination of the codes of treatments (n, t)."""
+    return (T @ (2.0 ** np.arange(T.shape[1]))).astype(np.int64)
 
 
 def row_clusters(table: BehaviourTable) -> IntArray | None:
@@ -128,27 +152,16 @@ def fingerprint(table: BehaviourTable) -> str:
     return hashlib.sha256(hashed.tobytes()).hexdigest()[:16]
 
 
-def need_binary(problem: Problem, method: str) -> None:
-    """Raise SettingError when a treatment takes other values than 0 and 1."""
-    for name, column in zip(problem.treatments, problem.T.T, strict=True):
-        if not is_binary(column):
-            count = len(np.unique(column))
-            if problem.contrast is not None:
-                raise SettingError(
-                    f"{method} takes rows of two levels, but {name!r} has {count:,}; use AIPW(), or leave out the rows of other levels",
-                    treatment=name,
-                )
-            raise SettingError(
-                f"{method} compares treated with untreated rows, but {name!r} takes {count:,} values; "
-                f"use AIPW() or Regression() for its effect per unit, or compare two of them with contrast=",
-                treatment=name,
-            )
-
-
-def need_two_arms(problem: Problem, method: str) -> None:
-    """Raise SettingError when a treatment of many values comes without the two levels to compare."""
-    if not problem.has_arms:
-        need_binary(problem, method)
+def need_arms(problem: Problem, method: str) -> None:
+    """Raise SettingError when a treatment of other values than 0 and 1 comes without the two levels to compare."""
+    if problem.has_arms:
+        return
+    name, column = next((name, column) for name, column in zip(problem.treatments, problem.T.T, strict=True) if not is_binary(column))
+    raise SettingError(
+        f"{method} compares treated with untreated rows, but {name!r} takes {len(np.unique(column)):,} values; "
+        f"use AIPW() or Regression() for its effect per unit, or compare two of them with contrast=",
+        treatment=name,
+    )
 
 
 def need_single(problem: Problem, method: str) -> None:

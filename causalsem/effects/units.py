@@ -32,18 +32,19 @@ def predict_effects(
     new: BehaviourTable | pd.DataFrame,
     method: Method | str = CausalNet(),  # noqa: B008  a frozen value
     *,
+    contrast: tuple[float, float] | None = None,
     folds: int = 5,
     seed: int = 0,
 ) -> FloatArray:
     """Return the effect (m,) of the treatment on each row of `new`, given its adjustment variables, learnt from `data`.
 
-    E[Y | do(T=1), z] − E[Y | do(T=0), z] for a 0/1 treatment, per unit of T otherwise. `new` needs the adjustment
-    variables only. These are means given z; no interval is told for a single row. Raises SettingError for a method
-    that knows averages only, and what `estimate_effect` raises.
+    E[Y | do(T=1), z] − E[Y | do(T=0), z] for a 0/1 treatment, of two levels with `contrast` (low, high), per unit of T
+    otherwise. `new` needs the adjustment variables only. These are means given z; no interval is told for a single row.
+    Raises SettingError for a method that knows averages only, and what `estimate_effect` raises.
     """
     chosen = named_method(method)
     if not isinstance(chosen, PredictsEffects):
         able = [name for name, kind in METHODS.items() if hasattr(kind, "effects_at")]
         raise SettingError(f"{type(chosen).__name__} knows the average effect only; use one of {shown(able)}")
-    problem = build_problem(as_table(data), adjust.treatments, adjust.outcome, adjust.variables, folds=folds, seed=seed)
+    problem = build_problem(as_table(data), adjust.treatments, adjust.outcome, adjust.variables, folds=folds, seed=seed, contrast=contrast)
     return np.asarray(chosen.effects_at(problem, as_table(new).complete(adjust.variables)))

@@ -7,9 +7,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from causalsem.effects import IPW, Boosted, CausalForest, CausalTree, GBoost, RLearner, estimate_effect, predict_effects
+from causalsem.effects import (
+    IPW,
+    Boosted,
+    CausalForest,
+    CausalTree,
+    GBoost,
+    Regression,
+    RLearner,
+    estimate_effect,
+    level_effects,
+    predict_effects,
+)
 from causalsem.effects.methods.table import METHODS
-from causalsem.errors import NotInstalledError, SettingError, UnknownNameError
+from causalsem.errors import NotInstalledError, OverlapError, SettingError, UnknownNameError
 
 
 def quick(name):
@@ -121,25 +132,66 @@ def test_every_method_compares_two_levels_whatever_they_are_called(name, binary_
 
 
 @methods
-def test_every_method_compares_two_levels_of_three_or_says_what_does(name, given):
-    table, truth = three_levels(4000)
-    if name in {"RLearner", "CausalTree", "CausalForest", "CausalNet"}:
-        with pytest.raises(SettingError, match=r"use AIPW\(\), or leave out the rows of other levels"):
-            estimate_effect(table, given(), quick(name), contrast=(0, 2))
-        return
-    estimate = estimate_effect(table, given(), quick(name), contrast=(0, 2))
+def test_every_method_compares_two_levels_of_three(name, given):
+    table, truth = three_levels(3000)
+    method = Regression(interactions=True) if name == "Regression" else quick(name)  # effects differ by z1
+    estimate = estimate_effect(table, given(), method, contrast=(0, 2))
     assert abs(estimate.value - truth) < 4 * estimate.se
     assert estimate.se < 0.2
+    back = estimate_effect(table, given(), method, contrast=(2, 0))
+    # The same rows are in the same folds, so only the order in which a learner meets the arms can differ.
+    assert abs(back.value + estimate.value) < (1e-8 if name in {"Regression", "IPW", "AIPW", "DRLearner", "RLearner"} else estimate.se)
 
 
 def three_levels(n, seed=0):
-    """Level 2 of t does 3 more than level 0 on average (1.5 z1 + 3), level 1 does 10 more; who gets which goes by z1, z2."""
+    """Level 2 of t does 3 + 1.5 z1 more than level 0, level 1 does 10 more; who gets which goes by z1, z2."""
     rng = np.random.default_rng(seed)
     z1, z2 = rng.standard_normal((2, n))
     odds = np.column_stack([np.zeros(n), 0.6 * z1, 0.5 * z2 - 0.3 * z1]) + rng.gumbel(size=(n, 3))
     t = odds.argmax(axis=1)
-    y = np.where(t == 2, 3.0, np.where(t == 1, 10.0, 0.0)) + 2 * z1 + z2 + rng.standard_normal(n)
+    y = np.where(t == 2, 3.0 + 1.5 * z1, np.where(t == 1, 10.0, 0.0)) + 2 * z1 + z2 + rng.standard_normal(n)
     return pd.DataFrame({"z1": z1, "z2": z2, "t": t.astype(float), "y": y}), 3.0
+
+
+@pytest.mark.parametrize("name", [name for name, kind in METHODS.items() if hasattr(kind, "effects_at")])
+def test_unit_effects_of_two_levels_of_three_follow_the_true_ones(name, given):
+    table, _ = three_levels(3000)
+    new, _ = three_levels(400, 1)
+    told = predict_effects(table, given(), new[["z1", "z2"]], quick(name), contrast=(0, 2))
+    assert np.corrcoef(told, 3 + 1.5 * new["z1"])[0, 1] > 0.7
+    own = estimate_effect(table, given(), quick(name), contrast=(0, 2)).unit_effects
+    assert np.corrcoef(own, 3 + 1.5 * table["z1"])[0, 1] > 0.7
+
+
+@methods
+def test_level_effects_are_the_contrasts_with_the_reference(name, given):
+    table, _ = three_levels(900)
+    found = level_effects(table, given(), quick(name), reference=1)
+    assert list(found) == [0.0, 2.0]
+    assert found[2.0].value == estimate_effect(table, given(), quick(name), contrast=(1, 2)).value
+
+
+def test_levels_differ_by_what_each_differs_from_the_reference(given):
+    table, _ = three_levels(3000)
+    found = level_effects(table, given())
+    assert list(found) == [1.0, 2.0]
+    difference, own = found[2.0] - found[1.0], estimate_effect(table, given(), contrast=(1, 2))
+    assert difference.value == pytest.approx(own.value)
+    assert difference.se == pytest.approx(own.se)
+    assert abs(difference.value + 7) < 4 * difference.se
+    with pytest.raises(SettingError, match=r"the reference is 5, but the levels of 't' are"):
+        level_effects(table, given(), reference=5)
+    with pytest.raises(SettingError, match=r"'y' takes 3,000 values, more than the 20 levels"):
+        level_effects(table, given(treatment="y", outcome="t"))
+
+
+def test_a_stratum_without_a_level_is_named_by_the_level(given):
+    table, _ = three_levels(2000)
+    kind = (table["z1"] > 0.5) * 1.0
+    table = table.assign(z1=kind)[(kind == 0) | (table["t"] != 2)]
+    with pytest.raises(OverlapError, match=r"none of the .* rows with 'z1' = 1 has 't' = 2"):
+        estimate_effect(table, given(), RLearner(), contrast=(0, 2))
+    assert estimate_effect(table, given(), RLearner(), contrast=(0, 1)).se < 0.3
 
 
 def test_a_contrast_that_cannot_be_is_refused(given):
@@ -161,11 +213,12 @@ def test_effects_of_new_rows_are_near_the_true_ones(name, binary_world, given):
     assert found.mean() == pytest.approx(1 + new["z1"].mean(), abs=0.3)
 
 
-def test_intervals_of_two_levels_of_three_cover_at_their_level(given):
+@pytest.mark.parametrize("method", [IPW(), RLearner()], ids=["IPW", "RLearner"])
+def test_intervals_of_two_levels_of_three_cover_at_their_level(method, given):
     z = []
     for seed in range(150):
         table, truth = three_levels(500, seed)
-        estimate = estimate_effect(table, given(), IPW(), contrast=(0, 2), seed=seed)
+        estimate = estimate_effect(table, given(), method, contrast=(0, 2), seed=seed)
         z.append((estimate.value - truth) / estimate.se)
     # Three binomial standard errors around 95 %: 3 √(.95 · .05 / 150) = 0.053.
     assert np.mean(np.abs(z) < 1.96) >= 0.897

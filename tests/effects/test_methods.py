@@ -6,7 +6,7 @@ import pytest
 from scipy.special import expit
 
 from causalsem.effects import AIPW, IPW, Linear, Regression, Splines, estimate_effect, naive_effect
-from causalsem.effects.methods.aipw import doubly_robust
+from causalsem.effects.arms import doubly_robust
 from causalsem.identify import Query
 
 REPEATS = 200
@@ -40,7 +40,9 @@ def test_interacted_regression_is_the_average_of_unequal_effects(binary_world, g
     assert within(estimate_effect(table, given(), Regression(interactions=True)), 1.0)
 
 
-@pytest.mark.parametrize("method", [IPW(), AIPW(Linear(), Linear()), AIPW()], ids=["IPW", "AIPW linear", "AIPW"])
+@pytest.mark.parametrize(
+    "method", [IPW(), AIPW(Linear(), Linear()), AIPW(), Regression(interactions=True)], ids=["IPW", "AIPW linear", "AIPW", "Regression"]
+)
 def test_intervals_cover_the_truth_at_their_level(method, binary_world, given):
     z = []
     for seed in range(REPEATS):

@@ -7,13 +7,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from causalsem._values import BoolArray, FloatArray
-from causalsem.effects.diagnostics import default_clip
+from causalsem._values import FloatArray
+from causalsem.effects.arms import Arms
 from causalsem.effects.methods.regression import check_rank
 from causalsem.effects.nuisance import Learner, Splines, predict_new
-from causalsem.effects.problem import Fitted, Problem, need_binary, need_single
+from causalsem.effects.problem import Fitted, Problem, need_arms, need_single
 from causalsem.effects.regressions import with_intercept
-from causalsem.errors import DataError, SettingError
+from causalsem.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def aipw(problem: Problem, propensity: Learner, outcome: Learner, clip: float | 
     if problem.has_arms:
         return _two_arms(problem, propensity, outcome, clip)
     if problem.T.shape[1] > 1:
-        need_binary(problem, "a joint effect by AIPW")
+        need_arms(problem, "a joint effect by AIPW")
     return _partially_linear(problem, outcome)
 
 
@@ -64,62 +64,12 @@ def difference_at(problem: Problem, outcome: Learner, Z: FloatArray) -> FloatArr
     return one - zero
 
 
-def doubly_robust(
-    Y: FloatArray, treated: BoolArray, untreated: BoolArray, e1: FloatArray, e0: FloatArray, mu1: FloatArray, mu0: FloatArray
-) -> tuple[float, FloatArray, float]:
-    """Return the AIPW contrast, its influence function and the mean outcome had none been treated.
-
-    Weights are normalised (Hájek): mean(mu) + Σw(Y − mu)/Σw per arm, whose influence function carries the ratio's terms.
-    """
-    arms = []
-    for arm, e, mu in ((treated, e1, mu1), (untreated, e0, mu0)):
-        w = arm / e
-        w = w / w.mean()
-        correction = float((w * (Y - mu)).mean())
-        centre = float(mu.mean())
-        arms.append((centre + correction, (mu - centre) + w * (Y - mu - correction)))
-    (one, psi1), (zero, psi0) = arms
-    return one - zero, psi1 - psi0, zero
-
-
-def clipped(e: FloatArray, clip: float | None) -> tuple[FloatArray, float, int]:
-    """Return the propensities within [bound, 1 − bound], the bound and how many rows it moved."""
-    bound = default_clip(len(e)) if clip is None else clip
-    if not 0 <= bound < 0.5:
-        raise SettingError(f"clip is {bound}; use a bound from 0 to below 0.5, such as 0.01")
-    moved = int(((e < bound) | (e > 1 - bound)).sum())
-    return np.clip(e, max(bound, 1e-12), 1 - max(bound, 1e-12)), bound, moved
-
-
 def _two_arms(problem: Problem, propensity: Learner, outcome: Learner, clip: float | None) -> Fitted:
-    treated, untreated, Z, folds = problem.treated, problem.untreated, problem.Z, problem.folds
-    check_arms(problem)
-    everyone = np.ones(problem.n, dtype=bool)
-    outcome_of = outcome.on(Z)
-    propensity_of = outcome_of if propensity == outcome else propensity.on(Z)
-    raw = propensity_of(treated.astype(np.float64), everyone, folds, problem.seed)
-    e1, bound, moved = clipped(raw, clip)
-    if (treated | untreated).all():
-        e0 = 1 - e1
-    else:
-        e0, _, more = clipped(propensity_of(untreated.astype(np.float64), everyone, folds, problem.seed + 1), clip)
-        moved += more
-    mu1 = outcome_of(problem.Y, treated, folds, problem.seed + 2)
-    mu0 = outcome_of(problem.Y, untreated, folds, problem.seed + 3)
-    value, psi, baseline = doubly_robust(problem.Y, treated, untreated, e1, e0, mu1, mu0)
-    notes = (f"{moved:,} of {problem.n:,} propensities moved to within [{bound:.2g}, {1 - bound:.2g}]",) if moved else ()
-    weights = treated / e1 + untreated / e0
-    return Fitted(
-        value, psi, notes=notes, propensity=raw, weights=weights, unit_effects=mu1 - mu0,
-        diagnostics={"mean_untreated": baseline}, cross_fitted=True,
-    )  # fmt: skip
-
-
-def check_arms(problem: Problem) -> None:
-    """Raise DataError unless both arms have rows in every training part."""
-    for arm, word in ((problem.treated, "treated"), (problem.untreated, "untreated")):
-        if min(int((arm & (problem.folds != fold)).sum()) for fold in np.unique(problem.folds)) < 2:
-            raise DataError(f"only {int(arm.sum())} rows are {word} with {problem.label}; bring more rows or use fewer folds", arm=word)
+    mean_of = outcome.on(problem.Z)
+    arms = Arms.of(problem, mean_of if propensity == outcome else propensity.on(problem.Z), clip)
+    mu1 = mean_of(problem.Y, arms.one, problem.folds, problem.seed + 2)
+    mu0 = mean_of(problem.Y, arms.zero, problem.folds, problem.seed + 3)
+    return arms.effect(problem.Y, mu1, mu0)
 
 
 def _partially_linear(problem: Problem, outcome: Learner) -> Fitted:

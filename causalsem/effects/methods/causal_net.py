@@ -9,9 +9,9 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 
 from causalsem._values import FloatArray, IntArray
-from causalsem.effects.methods.aipw import check_arms, clipped, doubly_robust
+from causalsem.effects.arms import Arms, check_arms
 from causalsem.effects.nuisance import is_binary
-from causalsem.effects.problem import Fitted, Problem, need_binary, need_single
+from causalsem.effects.problem import Fitted, Problem, need_arms, need_single
 from causalsem.errors import SettingError, shown
 
 Link = Literal["identity", "exponential"]
@@ -47,7 +47,7 @@ class CausalNet:
     clip: float | None = None
 
     takes: ClassVar[str] = "rows"
-    treatment: ClassVar[str] = "binary"
+    treatment: ClassVar[str] = "levels"
     assumes: ClassVar[tuple[str, ...]] = ("overlap: every kind of row could have been treated and untreated",)
 
     def __post_init__(self) -> None:
@@ -69,21 +69,14 @@ class CausalNet:
         from causalsem.effects.methods.net_training import Task, train_tasks
 
         need_single(problem, "CausalNet")
-        need_binary(problem, "CausalNet")
+        need_arms(problem, "CausalNet")
         check_arms(problem)
         own = [np.flatnonzero(problem.folds == fold) for fold in np.unique(problem.folds)]
         tasks = [Task(*_arrays(problem, np.setdiff1d(np.arange(problem.n), rows)), problem.Z[rows]) for rows in own]
-        raw, mu0, mu1 = (np.empty(problem.n) for _ in range(3))
+        e, mu = (np.empty((2, problem.n)) for _ in range(2))
         for rows, found in zip(own, train_tasks(tasks, self, classes=is_binary(problem.Y), seed=problem.seed), strict=True):
-            raw[rows], mu0[rows], mu1[rows] = found.propensity, found.untreated, found.treated
-        e, bound, moved = clipped(raw, self.clip)
-        value, psi, baseline = doubly_robust(problem.Y, problem.treated, problem.untreated, e, 1 - e, mu1, mu0)
-        notes = (f"{moved:,} of {problem.n:,} propensities moved to within [{bound:.2g}, {1 - bound:.2g}]",) if moved else ()
-        weights = np.where(problem.treated, 1 / e, 1 / (1 - e))
-        return Fitted(
-            value, psi, notes=notes, propensity=raw, weights=weights, unit_effects=mu1 - mu0,
-            diagnostics={"mean_untreated": baseline}, cross_fitted=True,
-        )  # fmt: skip
+            e[:, rows], mu[:, rows] = found.propensity[:2], found.outcome[:2]
+        return Arms.told(problem, e[1], e[0], self.clip).effect(problem.Y, mu[1], mu[0])
 
     def effects_at(self, problem: Problem, Z: FloatArray) -> FloatArray:
         """Return the effects (m,) at new rows Z (m, k), learnt from all rows of the problem."""
@@ -95,10 +88,10 @@ class CausalNet:
 
         for problem in problems:
             need_single(problem, "CausalNet")
-            need_binary(problem, "CausalNet")
+            need_arms(problem, "CausalNet")
         tasks = [Task(*_arrays(problem, np.arange(problem.n)), new) for problem, new in zip(problems, Z, strict=True)]
         classes = all(is_binary(problem.Y) for problem in problems)
-        return [found.treated - found.untreated for found in train_tasks(tasks, self, classes=classes, seed=problems[0].seed)]
+        return [found.effect for found in train_tasks(tasks, self, classes=classes, seed=problems[0].seed)]
 
 
 def _arrays(problem: Problem, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -14,7 +14,7 @@ from causalsem.effects.estimate import standard_error
 from causalsem.effects.methods.causal_forest import columns_of
 from causalsem.effects.methods.scores import Residuals
 from causalsem.effects.nuisance import Learner, Splines, make_folds
-from causalsem.effects.problem import Fitted, Problem, need_binary, need_single
+from causalsem.effects.problem import Fitted, Problem, need_single
 from causalsem.errors import SettingError
 
 
@@ -24,7 +24,8 @@ class CausalTree:
 
     The tree is grown on cross-fitted residuals by econml; a leaf's effect is the mean of the other half's doubly robust
     terms, with its error, told in `diagnostics["leaves"]` as rule, rows, effect, se. The average effect is doubly
-    robust over all rows. Users' rows stay in one half. Needs the `cate` extra (econml).
+    robust over all rows. Users' rows stay in one half. A treatment of more than two values gets its effect per unit, which
+    may differ between rows but not between levels. Needs the `cate` extra (econml).
     """
 
     depth: int = 3
@@ -34,7 +35,7 @@ class CausalTree:
     engine: str = "econml"
 
     takes: ClassVar[str] = "rows"
-    treatment: ClassVar[str] = "binary"
+    treatment: ClassVar[str] = "any"
     assumes: ClassVar[tuple[str, ...]] = ("overlap: every kind of row could have been treated and untreated",)
 
     def __post_init__(self) -> None:
@@ -44,8 +45,7 @@ class CausalTree:
     def fit(self, problem: Problem) -> Fitted:
         """Return the average effect, its influence function, and the groups with their effects."""
         residuals, leaves, effects = self._grown(problem)
-        tau = _told(leaves, effects, columns_of(problem.Z))
-        fitted = residuals.average(problem, tau)
+        fitted = residuals.average(_told(leaves, effects, columns_of(problem.Z)))
         return replace(fitted, diagnostics={"leaves": [asdict(group) for group in effects]})
 
     def effects_at(self, problem: Problem, Z: FloatArray) -> FloatArray:
@@ -55,14 +55,11 @@ class CausalTree:
 
     def _grown(self, problem: Problem) -> tuple[Residuals, list[Leaf], list[Group]]:
         need_single(problem, "CausalTree")
-        need_binary(problem, "CausalTree")
         residuals = Residuals.of(problem, self.nuisance, self.clip)
         X = columns_of(problem.Z)
-        draws = make_folds(problem.n, 2, problem.seed, strata=problem.T[:, 0].astype(np.int64), clusters=problem.clusters) == 0
-        grow = load_engine("grow a tree", self.engine)
-        splits = grow(
-            X[draws], residuals.V[draws], residuals.U[draws], depth=self.depth, smallest_leaf=self.smallest_leaf, seed=problem.seed
-        )
+        draws = make_folds(problem.n, 2, problem.seed, strata=problem.strata, clusters=problem.clusters) == 0
+        grow, own = load_engine("grow a tree", self.engine), draws & residuals.rows
+        splits = grow(X[own], residuals.V[own], residuals.U[own], depth=self.depth, smallest_leaf=self.smallest_leaf, seed=problem.seed)
         leaves = _leaves(splits)
         names = problem.adjustment or ("everybody",)
         return residuals, leaves, [_measured(leaf, names, problem, residuals, X, ~draws) for leaf in leaves]
@@ -124,9 +121,9 @@ def _measured(leaf: Leaf, names: tuple[str, ...], problem: Problem, residuals: R
     """Return a leaf's group, its effect and error from the rows that did not draw it (all, if none fell in)."""
     rows = leaf.holds(X) & measure
     rows = rows if rows.sum() > 1 else measure
-    V, U, variance = residuals.V[rows], residuals.U[rows], residuals.variance[rows]
-    tau = float((V * U).mean() / max(float((V * V).mean()), 1e-12))
-    terms = tau + V / variance * (U - V * tau)
+    V, U = residuals.V[rows & residuals.rows], residuals.U[rows & residuals.rows]
+    tau = float((V * U).sum() / max(float((V * V).sum()), 1e-12))
+    terms = residuals.terms(np.full(problem.n, tau))[rows]
     own = None if problem.clusters is None else np.unique(problem.clusters[rows], return_inverse=True)[1]
     error = standard_error(terms - terms.mean(), own if own is not None and own.max() > 0 else None)
     return Group(leaf.words(names), int(leaf.holds(X).sum()), float(terms.mean()), error)

@@ -9,15 +9,18 @@ import numpy as np
 
 from causalsem._values import FloatArray
 from causalsem.effects.methods.aipw import aipw
+from causalsem.effects.methods.derivative import average_derivative
 from causalsem.effects.nuisance import Learner, Splines, predict_new
-from causalsem.effects.problem import Fitted, Problem, need_single, need_two_arms
+from causalsem.effects.problem import Fitted, Problem, need_single
 
 
 @dataclass(frozen=True)
 class DRLearner:
     """DR-learner (Kennedy 2023): AIPW's terms are each row's effect plus noise; `final` regresses them on Z, cross-fitted.
 
-    The average effect is that of AIPW with the same `propensity` and `outcome`.
+    The average effect is that of AIPW with the same `propensity` and `outcome`. Of a treatment of more than two values it is the
+    average derivative E[∂E[Y | T, Z]/∂T] over the rows as they are, doubly robust (`average_derivative`): what a little more of
+    T does to each row at its own level, whatever the shape of the dose–response. Its unit effects are that derivative given Z.
     """
 
     propensity: Learner = field(default_factory=Splines)
@@ -26,7 +29,7 @@ class DRLearner:
     clip: float | None = None
 
     takes: ClassVar[str] = "rows"
-    treatment: ClassVar[str] = "binary"
+    treatment: ClassVar[str] = "any"
     assumes: ClassVar[tuple[str, ...]] = ("overlap: every kind of row could have been treated and untreated",)
 
     def fit(self, problem: Problem) -> Fitted:
@@ -43,5 +46,6 @@ class DRLearner:
 
     def _average(self, problem: Problem) -> Fitted:
         need_single(problem, "DRLearner")
-        need_two_arms(problem, "DRLearner")
-        return aipw(problem, self.propensity, self.outcome, self.clip)
+        if problem.has_arms:
+            return aipw(problem, self.propensity, self.outcome, self.clip)
+        return average_derivative(problem, self.propensity, self.outcome)

@@ -9,8 +9,11 @@ import numpy as np
 from scipy.special import expit
 
 from causalsem._values import BoolArray, FloatArray
-from causalsem.effects.methods.aipw import check_arms, clipped
-from causalsem.effects.problem import Fitted, Problem, need_single, need_two_arms
+from causalsem.effects.arms import check_arms, clip_bound, clip_notes, clipped
+from causalsem.effects.diagnostics import effective_size
+from causalsem.effects.methods.regression import check_rank
+from causalsem.effects.methods.stabilised import density_ratio, weighted_slope
+from causalsem.effects.problem import Fitted, Problem, need_single
 from causalsem.effects.regressions import logistic, logistic_influence, with_intercept
 from causalsem.errors import SettingError, shown
 
@@ -26,6 +29,10 @@ class IPW:
     `weights`: "inverse" for the average effect; "overlap" for the effect among rows that could go either way
     (Li, Morgan & Zaslavsky 2018), stable without overlap; "treated" for the effect on the treated.
     The error accounts for the estimated propensity (Lunceford & Davidian 2004). `normalise=False`: Horvitz–Thompson.
+
+    Rows of a treatment of more than two values weigh by the stabilised densities f(T)/f(T | Z) (Robins, Hernán & Brumback
+    2000), at most 1/clip; the value is the slope of the straight line nearest to the dose–response E[Y | do(T = t)], doses as
+    often as they occur.
     """
 
     weights: Weights = "inverse"
@@ -34,18 +41,18 @@ class IPW:
     ridge: float = 1.0
 
     takes: ClassVar[str] = "rows"
-    treatment: ClassVar[str] = "binary"
-    assumes: ClassVar[tuple[str, ...]] = (
-        "the log-odds of treatment are linear in the adjustment variables",
-        "overlap: every kind of row could have been treated and untreated",
-    )
+    treatment: ClassVar[str] = "any"
+    assumes: ClassVar[tuple[str, ...]] = ("overlap: every kind of row could have been treated and untreated",)
 
     def fit(self, problem: Problem) -> Fitted:
         """Return the weighted difference of means and its influence function."""
         if self.weights not in get_args(Weights):
             raise SettingError(f"unknown weights {self.weights!r}; use one of {shown(get_args(Weights))}")
         need_single(problem, "IPW")
-        need_two_arms(problem, "IPW")
+        if not (problem.is_binary or self.weights == "inverse"):
+            raise SettingError(f"weights={self.weights!r} are of two arms; use weights='inverse' for a treatment of more values")
+        if not problem.has_arms:
+            return self._density_weighted(problem)
         check_arms(problem)
         if not problem.is_binary:
             return self._two_of_many(problem)
@@ -60,14 +67,25 @@ class IPW:
         # d mean(psi)/d beta, times how each row moves beta.
         gradient = X.T @ (slope * np.where(T, problem.Y - means[0], -(problem.Y - means[1])) / _scale(T, w, self.normalise)) / problem.n
         psi = psi + logistic_influence(X, target, beta, self.ridge) @ gradient
-        notes = [f"{moved:,} of {problem.n:,} propensities moved to within [{bound:.2g}, {1 - bound:.2g}]"] if moved else []
-        notes += [WHOM[self.weights]] if self.weights in WHOM else []
-        return Fitted(value, psi, tuple(notes), propensity=raw, weights=w, diagnostics={"mean_untreated": zero})
+        whom = (WHOM[self.weights],) if self.weights in WHOM else ()
+        notes = (*clip_notes(moved, problem.n, bound), *whom)
+        return Fitted(value, psi, notes, (LOGISTIC,), propensity=raw, weights=w, diagnostics={"mean_untreated": zero})
+
+    def _density_weighted(self, problem: Problem) -> Fitted:
+        """Return the slope of the marginal structural line, weighted by stabilised densities."""
+        T, X = problem.T[:, 0], with_intercept(problem.Z)
+        check_rank(problem, X)
+        largest = 1 / max(clip_bound(problem.n, self.clip), 1e-12)
+        ratio = density_ratio(T, X, largest)
+        value, psi = weighted_slope(T, problem.Y, ratio)
+        notes = [f"{ratio.moved:,} of {problem.n:,} weights cut to {largest:.3g}"] if ratio.moved else []
+        if ratio.explained > MOST_EXPLAINED:
+            notes.append(f"the adjustment set explains {100 * ratio.explained:.0f} % of {problem.label}; {HEAVY}")
+        told = {"effective_rows": effective_size(ratio.w), "explained": ratio.explained}
+        return Fitted(value, psi, tuple(notes), (NORMAL,), weights=ratio.w, diagnostics=told)
 
     def _two_of_many(self, problem: Problem) -> Fitted:
         """Return the contrast of two arms among several, each weighted by its own one-against-all propensity."""
-        if self.weights != "inverse":
-            raise SettingError(f"weights={self.weights!r} are of two arms; use weights='inverse' for two of several levels")
         X, means, psi, weights, moved = with_intercept(problem.Z), [], np.zeros(problem.n), np.zeros(problem.n), 0
         raws = []
         for arm, sign in ((problem.treated, 1.0), (problem.untreated, -1.0)):
@@ -85,9 +103,15 @@ class IPW:
             psi, weights, moved = psi + sign * own, weights + w, moved + more
             means.append(mean)
             raws.append(raw)
-        notes = (f"{moved:,} of {2 * problem.n:,} propensities moved to within [{bound:.2g}, {1 - bound:.2g}]",) if moved else ()
-        return Fitted(means[0] - means[1], psi, notes, propensity=raws[0], weights=weights, diagnostics={"mean_untreated": means[1]})
+        notes, told = clip_notes(moved, 2 * problem.n, bound), {"mean_untreated": means[1]}
+        return Fitted(means[0] - means[1], psi, notes, (LOGISTIC,), propensity=raws[0], weights=weights, diagnostics=told)
 
+
+LOGISTIC = "the log-odds of treatment are linear in the adjustment variables"
+NORMAL = "treatment given the adjustment variables is normal, its mean linear in them, its variance the same everywhere"
+# For normal variables E[w⁴], on which the error's own error rests, is finite only below R² = 1/16, and E[w²] below 1/4.
+MOST_EXPLAINED = 1 / 16
+HEAVY = "above 6 % stabilised weights have heavy tails, so the interval may be too narrow: AIPW() and DRLearner() do without them"
 
 WHOM = {
     "overlap": "the effect among rows that could go either way (overlap weights), not the average over all rows",

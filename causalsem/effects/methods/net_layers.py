@@ -19,12 +19,15 @@ HEAD_PRIOR = 0.25
 
 
 class Outputs(NamedTuple):
-    """Predictors of the outcome without and with treatment, log-odds of treatment (K, rows), representation (K, rows, f)."""
+    """Each arm's predicted outcome (K, rows, A), log-odds against the first arm (K, rows, A − 1), representation (K, rows, f)."""
 
-    zero: Tensor
-    one: Tensor
-    logit: Tensor
+    means: Tensor
+    odds: Tensor
     phi: Tensor
+
+    def log_chances(self) -> Tensor:
+        """Return the log-probability of each arm (K, rows, A)."""
+        return torch.log_softmax(nn.functional.pad(self.odds, (1, 0)), dim=2)
 
 
 class ManyLinear(nn.Module):
@@ -43,14 +46,16 @@ class ManyLinear(nn.Module):
 
 
 class ManyCausalNets(nn.Module):
-    """K = tasks · M networks; φ = linear and ELU units of x; each arm reads a·φ + gate (e^{b·φ} − e^{c·φ}); log-odds d·φ.
+    """K = tasks · M networks; φ = linear and ELU units of x; each of A arms reads a·φ + gate (e^{b·φ} − e^{c·φ}); log-odds d·φ.
 
     `gate` (K,) is 0 for networks of the identity link, `prior` (K,) the standard deviation of the shared weights.
     """
 
-    def __init__(self, tasks: int, inputs: int, gate: Tensor, prior: Tensor, settings: CausalNet, generator: torch.Generator) -> None:
+    def __init__(
+        self, tasks: int, inputs: int, arms: int, gate: Tensor, prior: Tensor, settings: CausalNet, generator: torch.Generator
+    ) -> None:
         super().__init__()
-        M = len(gate) // tasks
+        M, self.arms = len(gate) // tasks, arms
         self.gate, self.prior = gate, prior
 
         def drawn(rows: int, columns: int, scale: float) -> Tensor:
@@ -60,8 +65,8 @@ class ManyCausalNets(nn.Module):
         features = settings.linear + settings.width
         self.straight = ManyLinear(drawn(inputs, settings.linear, 0.5), tasks)
         self.curved = nn.ModuleList([ManyLinear(drawn(a, b, 0.7), tasks) for a, b in pairwise(sizes)])
-        self.heads = ManyLinear(drawn(features, 6, 0.3), tasks, torch.tensor([0.0, 0.0, *[FIRST_EXPONENT] * 4]))
-        self.treatment = ManyLinear(torch.zeros(M, features, 1), tasks)
+        self.heads = ManyLinear(drawn(features, 3 * arms, 0.3), tasks, torch.tensor([*[0.0] * arms, *[FIRST_EXPONENT] * 2 * arms]))
+        self.treatment = ManyLinear(torch.zeros(M, features, arms - 1), tasks)
         self.epsilon = nn.Parameter(torch.zeros(len(gate), 1))
 
     def forward(self, x: Tensor) -> Outputs:
@@ -70,11 +75,9 @@ class ManyCausalNets(nn.Module):
         for layer in self.curved:
             h = nn.functional.elu(layer(h))
         phi = torch.cat([self.straight(x), h], dim=2)  # (K, rows, linear + width)
-        read = self.heads(phi)  # (K, rows, 6): linear parts of both arms, then two exponents of each
-        power = self.gate[:, None, None] * read[..., 2:].clamp(max=LARGEST_EXPONENT).exp()
-        zero = read[..., 0] + power[..., 0] - power[..., 1]
-        one = read[..., 1] + power[..., 2] - power[..., 3]
-        return Outputs(zero, one, self.treatment(phi)[..., 0], phi)
+        read = self.heads(phi)  # (K, rows, 3A): linear parts of all arms, then two exponents of each
+        power = self.gate[:, None, None] * read[..., self.arms :].clamp(max=LARGEST_EXPONENT).exp()
+        return Outputs(read[..., : self.arms] + power[..., 0::2] - power[..., 1::2], self.treatment(phi), phi)
 
     def penalty(self) -> Tensor:
         """Return minus the log prior of each network's weights (K,)."""
@@ -83,21 +86,20 @@ class ManyCausalNets(nn.Module):
         return shared / (2 * self.prior**2) + heads / (2 * HEAD_PRIOR**2)
 
 
-def linear_mmd(phi: Tensor, t: Tensor, w: Tensor) -> Tensor:
-    """Return the squared distance of the arms' mean representations (K,): φ (K, rows, f), t and weights w (K, rows)."""
-    one, zero = (t * w)[..., None], ((1 - t) * w)[..., None]
+def linear_mmd(phi: Tensor, one: Tensor, zero: Tensor) -> Tensor:
+    """Return the squared distance of two arms' mean representations (K,): φ (K, rows, f), each arm's weights (K, rows)."""
+    one, zero = one[..., None], zero[..., None]
     difference = (phi * one).sum(1) / one.sum(1).clamp(min=1) - (phi * zero).sum(1) / zero.sum(1).clamp(min=1)
     return difference.square().sum(1)
 
 
-def wasserstein(phi: Tensor, t: Tensor, w: Tensor, rounds: int = 10) -> Tensor:
-    """Return the entropic transport cost between the arms' representations (K,), the plan held fixed in the gradient.
+def wasserstein(phi: Tensor, one: Tensor, zero: Tensor, rounds: int = 10) -> Tensor:
+    """Return the entropic transport cost between two arms' representations (K,), the plan held fixed in the gradient.
 
     Sinkhorn's algorithm in logarithms (Cuturi 2013) with a regularisation of a tenth of the mean squared distance.
     """
     cost = torch.cdist(phi, phi).square()  # (K, rows, rows)
     with torch.no_grad():
-        one, zero = (t * w), ((1 - t) * w)
         log_a = (one / one.sum(1, keepdim=True).clamp(min=1)).log()
         log_b = (zero / zero.sum(1, keepdim=True).clamp(min=1)).log()
         both = one[:, :, None] * zero[:, None, :]

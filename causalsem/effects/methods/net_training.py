@@ -30,7 +30,7 @@ SMALLEST_ERROR = 1e-5  # of the outcome's variance
 
 
 class Task(NamedTuple):
-    """One training set X (n, d), T and Y (n,), and the rows to predict at (m, d)."""
+    """One training set X (n, d), T (0, 1 … the arm of each row) and Y (n,), and the rows to predict at (m, d)."""
 
     X: FloatArray
     T: FloatArray
@@ -39,26 +39,30 @@ class Task(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """P(treated) and the outcome's mean without and with treatment at a task's new rows, each (m,)."""
+    """Each arm's probability and mean outcome at a task's new rows, (arms, m) each."""
 
     propensity: FloatArray
-    untreated: FloatArray
-    treated: FloatArray
+    outcome: FloatArray
+
+    @property
+    def effect(self) -> FloatArray:
+        """The mean outcome of arm 1 less that of arm 0 (m,)."""
+        return self.outcome[1] - self.outcome[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Rows per network: x (K, rows, d), t, y and weights w (K, rows); w is 0 where a task has fewer rows than others."""
+    """Rows per network: x (K, rows, d), arm (K, rows, A), y and weights w (K, rows); w is 0 where a task has fewer rows than others."""
 
     x: Tensor
-    t: Tensor
+    arm: Tensor
     y: Tensor
     w: Tensor
 
     def columns(self, index: Tensor) -> Batch:
         """Return some rows of every network: index (K, rows)."""
         k = torch.arange(len(index))[:, None]
-        return Batch(self.x[k, index], self.t[k, index], self.y[k, index], self.w[k, index])
+        return Batch(self.x[k, index], self.arm[k, index], self.y[k, index], self.w[k, index])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,12 +75,12 @@ class Scale:
     width: FloatArray
 
     @classmethod
-    def of(cls, task: Task, classes: bool) -> Scale:
+    def of(cls, task: Task, arms: int, classes: bool) -> Scale:
         """Return the units of a task."""
         spread = task.X.std(axis=0)
-        arms = [task.Y[arm == task.T] for arm in (0, 1)]
-        centre = np.zeros(2) if classes else np.array([y.mean() for y in arms])
-        width = np.ones(2) if classes else np.array([max(float(y.std()), 1e-12 * max(1.0, float(np.abs(y).max()))) for y in arms])
+        seen = [task.Y[arm == task.T] for arm in range(arms)]
+        centre = np.zeros(arms) if classes else np.array([y.mean() for y in seen])
+        width = np.ones(arms) if classes else np.array([max(float(y.std()), 1e-12 * max(1.0, float(np.abs(y).max()))) for y in seen])
         return cls(task.X.mean(axis=0), np.where(spread > 0, spread, np.inf), centre, width)
 
     def x(self, X: FloatArray) -> FloatArray:
@@ -107,10 +111,11 @@ def _candidates(settings: CausalNet, classes: bool) -> list[tuple[float, float]]
 def _train_group(tasks: Sequence[Task], settings: CausalNet, classes: bool, seed: int) -> list[Answer]:
     candidates = torch.tensor(_candidates(settings, classes))
     V, C = settings.members, len(candidates)
+    arms = max(int(task.T.max()) for task in tasks) + 1
     generator = torch.Generator().manual_seed(seed)
     prior, gate = candidates.repeat(len(tasks) * V, 1).T  # networks in the order task, member, candidate
-    net = ManyCausalNets(len(tasks), tasks[0].X.shape[1], gate, prior, settings, generator)
-    scales = [Scale.of(task, classes) for task in tasks]
+    net = ManyCausalNets(len(tasks), tasks[0].X.shape[1], arms, gate, prior, settings, generator)
+    scales = [Scale.of(task, arms, classes) for task in tasks]
     folds = [make_folds(len(task.Y), V, seed, strata=task.T.astype(np.int64)) for task in tasks]
     learn = _stacked(tasks, scales, [[np.flatnonzero(fold != v) for v in range(V)] for fold in folds], C)
     rest = [[np.flatnonzero(fold == v)[:MOST_HELD] for v in range(V)] for fold in folds]
@@ -123,15 +128,15 @@ def _train_group(tasks: Sequence[Task], settings: CausalNet, classes: bool, seed
 def _stacked(tasks: Sequence[Task], scales: Sequence[Scale], parts: list[list[IntArray]], times: int) -> Batch:
     """Return the rows of every network: those of each task's members, `times` each, filled up with rows of no weight."""
     longest = max(len(rows) for members in parts for rows in members)
-    x, t, y, w = [], [], [], []
+    x, arm, y, w = [], [], [], []
     for task, scale, members in zip(tasks, scales, parts, strict=True):
         X, Y = scale.x(task.X), scale.y(task)
         index = np.stack([np.resize(rows, longest) for rows in members])
         x.append(X[index])
-        t.append(task.T[index])
+        arm.append(np.arange(len(scale.centre)) == task.T[index][..., None])
         y.append(Y[index])
         w.append(np.stack([np.arange(longest) < len(rows) for rows in members]))
-    arrays = (torch.tensor(np.concatenate(a), dtype=torch.float32).repeat_interleave(times, 0) for a in (x, t, y, w))
+    arrays = (torch.tensor(np.concatenate(a), dtype=torch.float32).repeat_interleave(times, 0) for a in (x, arm, y, w))
     return Batch(*arrays)
 
 
@@ -155,8 +160,8 @@ def _train(net: ManyCausalNets, learn: Batch, held: Batch, settings: CausalNet, 
         if step % CHECK_EVERY == 0 or step == settings.steps:
             with torch.no_grad():
                 out = net(held.x)
-                fit = _outcome_loss(out.zero, out.one, held, classes)
-                now = fit + settings.propensity * _treatment_loss(out.logit, held)
+                fit = _outcome_loss(out.means, held, classes)
+                now = fit + settings.propensity * _treatment_loss(out, held)
             if not torch.isfinite(now).any():
                 raise TrainingError(f"CausalNet's loss is not finite at step {step}; lower learning_rate", epoch=step)
             better = now < lowest
@@ -170,36 +175,42 @@ def _train(net: ManyCausalNets, learn: Batch, held: Batch, settings: CausalNet, 
 def _objective(net: ManyCausalNets, batch: Batch, settings: CausalNet, classes: bool) -> Tensor:
     """Return each network's mean loss (K,): outcome + treatment, then targeted regularisation and balance."""
     out: Outputs = net(batch.x)
-    loss = _outcome_loss(out.zero, out.one, batch, classes)
+    loss = _outcome_loss(out.means, batch, classes)
     if settings.propensity:
-        loss = loss + settings.propensity * _treatment_loss(out.logit, batch)
+        loss = loss + settings.propensity * _treatment_loss(out, batch)
     if settings.targeted:
-        e = torch.sigmoid(out.logit).clamp(0.01, 0.99)
-        moved = _outcome_loss(out.zero - net.epsilon / (1 - e), out.one + net.epsilon / e, batch, classes)
-        loss = loss + settings.targeted * moved
-    if settings.balance and settings.distance == "mmd":
-        loss = loss + settings.balance * linear_mmd(out.phi, batch.t, batch.w)
-    elif settings.balance:
-        some = slice(ROWS_FOR_TRANSPORT)
-        loss = loss + settings.balance * wasserstein(out.phi[:, some], batch.t[:, some], batch.w[:, some])
+        e = out.log_chances().exp().clamp(0.01, 0.99)
+        # Arm 1 moves up and arm 0 down, as their contrast asks; other arms stay.
+        signs = torch.tensor([-1.0, 1.0, *[0.0] * (net.arms - 2)])
+        loss = loss + settings.targeted * _outcome_loss(out.means + net.epsilon[..., None] * signs / e, batch, classes)
+    if settings.balance:
+        loss = loss + settings.balance * _imbalance(out.phi, batch, settings)
     return loss
 
 
-def _outcome_loss(zero: Tensor, one: Tensor, batch: Batch, classes: bool) -> Tensor:
+def _imbalance(phi: Tensor, batch: Batch, settings: CausalNet) -> Tensor:
+    """Return the mean distance (K,) of the first arm's representation from each other arm's."""
+    some = slice(None) if settings.distance == "mmd" else slice(ROWS_FOR_TRANSPORT)
+    distance = linear_mmd if settings.distance == "mmd" else wasserstein
+    zero, *others = (batch.w[:, some] * batch.arm[:, some, a] for a in range(batch.arm.shape[2]))
+    return torch.stack([distance(phi[:, some], one, zero) for one in others]).mean(0)
+
+
+def _outcome_loss(means: Tensor, batch: Batch, classes: bool) -> Tensor:
     """Return the mean negative log-likelihood (K,) of the outcomes; of normal ones each arm's variance is its best."""
-    seen = torch.where(batch.t > 0, one, zero)
+    seen = (means * batch.arm).sum(2)
     if classes:
         return (binary_cross_entropy_with_logits(seen, batch.y, reduction="none") * batch.w).sum(1) / batch.w.sum(1)
     error = (batch.y - seen).square()
     total = torch.zeros(())
-    for w in (batch.w * batch.t, batch.w * (1 - batch.t)):
+    for w in (batch.w[..., None] * batch.arm).unbind(2):
         rows = w.sum(1)
         total = total + rows * torch.log((error * w).sum(1) / rows.clamp(min=1) + SMALLEST_ERROR)
     return total / (2 * batch.w.sum(1))
 
 
-def _treatment_loss(logit: Tensor, batch: Batch) -> Tensor:
-    return (binary_cross_entropy_with_logits(logit, batch.t, reduction="none") * batch.w).sum(1) / batch.w.sum(1)
+def _treatment_loss(out: Outputs, batch: Batch) -> Tensor:
+    return -((out.log_chances() * batch.arm).sum(2) * batch.w).sum(1) / batch.w.sum(1)
 
 
 def _predict(net: ManyCausalNets, tasks: Sequence[Task], scales: Sequence[Scale], weights: Tensor, classes: bool) -> list[Answer]:
@@ -211,13 +222,11 @@ def _predict(net: ManyCausalNets, tasks: Sequence[Task], scales: Sequence[Scale]
     with torch.no_grad():
         for part in torch.split(x, max(1, ROWS_AT_ONCE // (len(tasks) * M)), dim=1):
             out = net(part.repeat_interleave(M, 0))
-            means = [torch.sigmoid(mu) if classes else mu for mu in (out.zero, out.one)]
-            parts = torch.stack([torch.sigmoid(out.logit), *means]).reshape(3, len(tasks), M, -1)
-            found.append((parts.double() * weights.double()[None, :, :, None]).sum(2))
-    e, *arms = torch.cat(found, dim=2).numpy()  # each (tasks, longest)
-    answers = []
-    for k, (task, scale) in enumerate(zip(tasks, scales, strict=True)):
-        m = len(task.new)
-        zero, one = (scale.centre[a] + scale.width[a] * arms[a][k, :m] for a in (0, 1))
-        answers.append(Answer(e[k, :m], zero, one))
-    return answers
+            means = torch.sigmoid(out.means) if classes else out.means
+            parts = torch.stack([out.log_chances().exp(), means]).reshape(2, len(tasks), M, -1, net.arms)
+            found.append((parts.double() * weights.double()[None, :, :, None, None]).sum(2))
+    e, y = torch.cat(found, dim=2).numpy()  # (tasks, longest, A) each
+    return [
+        Answer(e[k, : len(task.new)].T, (scale.centre + scale.width * y[k, : len(task.new)]).T)
+        for k, (task, scale) in enumerate(zip(tasks, scales, strict=True))
+    ]

@@ -10,7 +10,7 @@ import numpy as np
 from causalsem._values import FloatArray
 from causalsem.effects.methods.scores import Residuals
 from causalsem.effects.nuisance import Learner, Splines, curves_of, splits
-from causalsem.effects.problem import Fitted, Problem, need_binary, need_single
+from causalsem.effects.problem import Fitted, Problem, need_single
 from causalsem.effects.regressions import linear
 from causalsem.errors import SettingError
 
@@ -41,20 +41,18 @@ class RLearner:
         """Return the average effect, its influence function and the effect of each row."""
         residuals = self._residuals(problem)
         B, tau = self._basis(problem.Z), np.empty(problem.n)
-        for learn, apply in splits(problem.folds, np.ones(problem.n, dtype=bool)):
+        for learn, apply in splits(problem.folds, residuals.rows):
             tau[apply] = B[apply] @ self._slopes(B[learn], residuals.V[learn], residuals.U[learn])
-        return residuals.average(problem, tau)
+        return residuals.average(tau)
 
     def effects_at(self, problem: Problem, Z: FloatArray) -> FloatArray:
         """Return the effects (m,) at new rows Z (m, k), learnt from all rows of the problem."""
         residuals = self._residuals(problem)
-        B = self._basis(np.concatenate([problem.Z, Z]))
-        return np.asarray(B[problem.n :] @ self._slopes(B[: problem.n], residuals.V, residuals.U))
+        B, rows = self._basis(np.concatenate([problem.Z, Z])), residuals.rows
+        return np.asarray(B[problem.n :] @ self._slopes(B[: problem.n][rows], residuals.V[rows], residuals.U[rows]))
 
     def _residuals(self, problem: Problem) -> Residuals:
         need_single(problem, "RLearner")
-        if problem.contrast is not None:
-            need_binary(problem, "RLearner")  # the codes of several levels are no amounts
         return Residuals.of(problem, self.nuisance, self.clip)
 
     def _basis(self, Z: FloatArray) -> FloatArray:

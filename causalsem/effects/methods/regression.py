@@ -18,7 +18,8 @@ class Regression:
     """Least squares with heteroscedasticity-robust errors, HC1 (MacKinnon & White 1985).
 
     With `interactions` the treatment also meets every centred adjustment variable (Lin 2013), so the value stays the
-    average effect when effects differ between rows. Several treatments: the effect of one unit more of each at once.
+    average effect when effects differ between rows, and the error counts that the rows' mean is a sample's. Several treatments:
+    the effect of one unit more of each at once.
     """
 
     interactions: bool = False
@@ -40,9 +41,18 @@ class Regression:
         contrast = np.zeros(design.shape[1])
         contrast[: t if problem.contrast is None else 1] = 1.0
         value, psi = ols_influence(design, problem.Y, contrast)
+        if self.interactions:
+            psi = psi + _centring(design, problem.Y, X[:, 1:], contrast[:t])
         several = problem.T.shape[1] > 1
         notes = ("several treatments: the effect of one unit more of each at once",) if several else ()
         return Fitted(value, psi, notes=notes)
+
+
+def _centring(design: FloatArray, Y: FloatArray, Z: FloatArray, contrast: FloatArray) -> FloatArray:
+    """Return what the sample's own mean of Z adds to the influence (n,): without it the error is that of an effect at that mean."""
+    beta = np.linalg.lstsq(design.T @ design, design.T @ Y, rcond=None)[0]
+    products = beta[len(beta) - len(contrast) * Z.shape[1] :].reshape(len(contrast), -1)  # the last columns, treatment by treatment
+    return np.asarray(Z @ (contrast @ products))
 
 
 def check_rank(problem: Problem, X: FloatArray) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from causalsem._values import FloatArray
-from causalsem.effects.methods.aipw import check_arms, clipped
+from causalsem._values import BoolArray, FloatArray
+from causalsem.effects.arms import Arms
 from causalsem.effects.methods.regression import check_rank
 from causalsem.effects.nuisance import Learner
 from causalsem.effects.problem import Fitted, Problem
@@ -19,14 +19,17 @@ LEAST_VARIANCE = 0.1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Residuals:
-    """Cross-fitted V = T − E[T | Z], U = Y − E[Y | Z] and Var(V | Z), all (n,); for a 0/1 treatment its propensity as well."""
+    """Cross-fitted V = T − E[T | Z], U = Y − E[Y | Z] and Var(V | Z), all (n,), of the `rows` that tell of the effect.
 
+    With arms these are rows of either arm, T is 1 in the one and the means are among them; else they are all rows.
+    """
+
+    Y: FloatArray
     V: FloatArray
     U: FloatArray
     variance: FloatArray
-    raw: FloatArray | None
-    clipped: FloatArray | None
-    notes: tuple[str, ...]
+    rows: BoolArray
+    arms: Arms | None
 
     @classmethod
     def of(cls, problem: Problem, learner: Learner, clip: float | None) -> Residuals:
@@ -34,21 +37,35 @@ class Residuals:
         T, Y, folds, seed = problem.T[:, 0], problem.Y, problem.folds, problem.seed
         everyone = np.ones(problem.n, dtype=bool)
         mean_of = learner.on(problem.Z)
-        treatment = mean_of(T, everyone, folds, seed)
+        if problem.has_arms:
+            arms = Arms.of(problem, mean_of, clip)
+            e = arms.share
+            return cls(Y, arms.one - e, Y - mean_of(Y, arms.rows, folds, seed + 1), e * (1 - e), arms.rows, arms)
+        check_rank(problem, with_intercept(problem.Z))
+        V = T - mean_of(T, everyone, folds, seed)
         U = Y - mean_of(Y, everyone, folds, seed + 1)
-        if not problem.is_binary:
-            check_rank(problem, with_intercept(problem.Z))
-            V = T - treatment
-            spread = mean_of(V**2, everyone, folds, seed + 2)
-            return cls(V, U, np.maximum(spread, LEAST_VARIANCE * (V**2).mean()), None, None, ())
-        check_arms(problem)
-        e, bound, moved = clipped(treatment, clip)
-        notes = (f"{moved:,} of {problem.n:,} propensities moved to within [{bound:.2g}, {1 - bound:.2g}]",) if moved else ()
-        return cls(T - e, U, e * (1 - e), treatment, e, notes)
+        spread = mean_of(V**2, everyone, folds, seed + 2)
+        return cls(Y, V, U, np.maximum(spread, LEAST_VARIANCE * (V**2).mean()), everyone, None)
 
-    def average(self, problem: Problem, tau: FloatArray) -> Fitted:
-        """Return the mean of τ(z) + V (U − V τ(z)) / Var(V | z) as the average effect (Athey & Wager 2019)."""
-        terms = tau + self.V / self.variance * (self.U - self.V * tau)
+    def outcomes(self, tau: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the arms' mean outcomes (n,) each that effects τ(z) and E[Y | Z] stand for."""
+        assert self.arms is not None
+        mean, e = self.Y - self.U, self.arms.share
+        return mean + (1 - e) * tau, mean - e * tau
+
+    def terms(self, tau: FloatArray) -> FloatArray:
+        """Return τ(z) + V (U − V τ(z)) / Var(V | z) of each row (n,) (Athey & Wager 2019), with arms their own such terms."""
+        if self.arms is None:
+            return np.asarray(tau + self.V / self.variance * (self.U - self.V * tau))
+        return self.arms.terms(self.Y, *self.outcomes(tau))
+
+    def average(self, tau: FloatArray) -> Fitted:
+        """Return the average effect, doubly robust with effects τ(z) (n,)."""
+        if self.arms is not None:
+            return self.arms.effect(self.Y, *self.outcomes(tau))
+        terms = self.terms(tau)
         value = float(terms.mean())
-        weights = None if self.clipped is None else np.where(problem.treated, 1 / self.clipped, 1 / (1 - self.clipped))
-        return Fitted(value, terms - value, notes=self.notes, propensity=self.raw, weights=weights, unit_effects=tau, cross_fitted=True)
+        return Fitted(value, terms - value, unit_effects=tau, cross_fitted=True, assumptions=(PER_UNIT,))
+
+
+PER_UNIT = "one unit more has the same effect at every level, though not for everyone"

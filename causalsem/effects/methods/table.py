@@ -17,7 +17,10 @@ from causalsem.effects.problem import Fitted, Problem
 
 
 class Method(Protocol):
-    """The settings of one method; `treatment` says "any" or "binary", `assumes` what the number rests on."""
+    """The settings of one method; `treatment` says "any" or "levels" (two of them compared).
+
+    `assumes` is what the number rests on.
+    """
 
     takes: ClassVar[str]
     treatment: ClassVar[str]
