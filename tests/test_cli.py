@@ -17,6 +17,7 @@ from causalsem.cli import app
 
 # A discovered class of graphs is fitted through one member, and says so.
 pytestmark = pytest.mark.filterwarnings("ignore::causalsem.errors.AssumptionWarning")
+COLUMNS = {"user": "user_id", "item": "item_id", "behaviour": "type", "time": "ts"}
 FUNNEL = "intent -> browse; intent -> buy; browse -> cart; cart -> buy; buy -> review"
 
 
@@ -51,6 +52,30 @@ def test_commands_compose_through_files(events, tmp_path) -> None:
     assert "exposure ⇒ buy" in run("adjust", graph, "exposure", "buy", "-o", adjust)
     told = json.loads(run("effects", events, adjust, "--method", "IPW", "--json"))
     assert told["naive"]["value"] > told["adjusted"]["value"] > 0
+
+
+def test_the_unit_of_the_first_command_goes_through_all_files(events, tmp_path) -> None:
+    graph, adjust, table = tmp_path / "graph.json", tmp_path / "adjust.json", cs.EventLog.read(events, **COLUMNS)
+    for unit, columns in (("user", "user"), ("pair", ("user", "item"))):
+        run("discover", events, "-o", graph, "--unit", unit)
+        rows = cs.behaviours(table, unit=columns)
+        assert json.loads(run("fit", graph, events, "--json"))["measures"]["ntotal"] == len(rows)
+        run("adjust", graph, "exposure", "browse", "-o", adjust)
+        told = json.loads(run("effects", events, adjust, "--method", "Regression", "--json"))
+        by_hand = cs.estimate_effect(rows, cs.AdjustmentSet.from_json(adjust), cs.Regression())
+        assert told["adjusted"]["value"] == pytest.approx(by_hand.value)
+
+
+def test_another_unit_than_that_of_the_graph_is_said_on_stderr(events, tmp_path) -> None:
+    graph, adjust = tmp_path / "graph.json", tmp_path / "adjust.json"
+    cs.CausalGraph.parse("age -> exposure; age -> buy; exposure -> buy").with_provenance(unit="user").save(graph)
+    run("adjust", graph, "exposure", "buy", "-o", adjust)
+    said = process("effects", events, adjust, "--unit", "pair", "--method", "Regression", "--json")
+    assert said.returncode == 0
+    assert "AssumptionWarning: the graph was found on rows that are users, but these rows are user–item pairs" in said.stderr
+    assert "take unit 'user' here too, or discover the graph on unit 'pair'" in said.stderr
+    assert set(json.loads(said.stdout)) == {"naive", "adjusted"}
+    assert "found on rows" not in process("effects", events, adjust, "--method", "Regression").stderr
 
 
 def test_adjust_says_what_to_adjust_for_and_what_never(graph) -> None:

@@ -4,6 +4,7 @@ from causalsem.behaviour.aggregate import behaviour_shards, behaviours
 from causalsem.behaviour.cleaning import Cleaning
 from causalsem.behaviour.event_log import EventLog
 from causalsem.behaviour.moments import Moments, as_moments, moments
+from causalsem.behaviour.origin import Origin
 from causalsem.behaviour.sources import DuckDB
 from causalsem.behaviour.stages import STAGE_TIERS, STAGES
 from causalsem.behaviour.table import BehaviourTable, as_table
@@ -16,6 +17,7 @@ __all__ = [
     "DuckDB",
     "EventLog",
     "Moments",
+    "Origin",
     "as_moments",
     "as_table",
     "behaviour_shards",

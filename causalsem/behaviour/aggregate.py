@@ -15,8 +15,9 @@ import pandas as pd
 from causalsem._values import FloatArray, IntArray
 from causalsem.behaviour.cleaning import moment_of
 from causalsem.behaviour.event_log import EventLog, within
+from causalsem.behaviour.origin import Level, level_of
 from causalsem.behaviour.stages import tiers_of
-from causalsem.behaviour.table import BehaviourTable, Level, Role
+from causalsem.behaviour.table import BehaviourTable, Role
 from causalsem.errors import DataError, NoRowsError, SettingError, check_names, shown
 
 Pairs = Literal["all", "observed"]
@@ -118,7 +119,7 @@ class _Plan:
         roles: dict[str, Role] = dict.fromkeys(columns, "trait")
         levels = {name: column[0] for name, column in columns.items()}
         for (name, stage), count in zip(self.log.stages.items(), counted.spread(codes), strict=True):
-            columns[name] = (_level(self.unit), np.minimum(count, 1.0) if self.as_any else count)
+            columns[name] = (level_of(self.unit), np.minimum(count, 1.0) if self.as_any else count)
             roles[name], levels[name] = "exposure" if stage == "exposure" else "behaviour", columns[name][0]
         keys = pd.DataFrame({key: self.units[key].take(place[key]) for key in self.unit})
         first = tuple(name for name, role in roles.items() if role == "trait")
@@ -127,9 +128,7 @@ class _Plan:
 
     def _traits(self, place: Mapping[str, IntArray]) -> dict[str, Column]:
         """Return the traits of every row's user and item."""
-        return {
-            str(name): (_level((key,)), values.to_numpy()[place[key]]) for key in self.unit for name, values in self.traits[key].items()
-        }
+        return {str(name): (level_of(key), values.to_numpy()[place[key]]) for key in self.unit for name, values in self.traits[key].items()}
 
     def _pasts(self, codes: IntArray, place: Mapping[str, IntArray], part: slice) -> dict[str, Column]:
         """Return the counts of the time before the window, as many kinds as the unit has."""
@@ -140,7 +139,7 @@ class _Plan:
                 counts = counted.spread(codes)
             else:
                 counts = (each[place[keys[0]]] for each in counted.spread(np.arange(len(self.units[keys[0]]))))
-            columns |= {prefix + name: (_level(keys), count) for name, count in zip(self.log.stages, counts, strict=True)}
+            columns |= {prefix + name: (level_of(keys), count) for name, count in zip(self.log.stages, counts, strict=True)}
         return columns
 
     def _count(self, keys: tuple[str, ...], period: Period, part: slice) -> _Counts:
@@ -186,13 +185,6 @@ class _Counts:
             column = np.zeros(len(codes))
             column[row[met]] = counts
             yield column
-
-
-def _level(keys: tuple[str, ...]) -> Level:
-    """Return the level of what is counted over `keys`."""
-    if len(keys) == 2:
-        return "pair"
-    return "user" if keys[0] == "user" else "item"
 
 
 def _plan(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,8 +15,9 @@ import pandas as pd
 
 from causalsem._cards import mimebundle
 from causalsem._values import FloatArray, frozen, json_text, read_json, write_text
+from causalsem.behaviour.origin import Origin
 from causalsem.behaviour.patterns import em_moments, patterns_of
-from causalsem.behaviour.table import BehaviourTable, as_table, with_pandas
+from causalsem.behaviour.table import BehaviourTable, as_table, origin_of, with_pandas
 from causalsem.errors import DataError, MomentsError, SettingError, check_names, shown
 
 FORMAT = "causalsem-moments"
@@ -30,13 +31,15 @@ Missing = Literal["error", "em"]
 class Moments:
     """Sufficient statistics of a Gaussian model: p `names`, `n` rows, `mean` (p,), `covariance` (p, p; n − 1 divisor).
 
-    `a + b` are the moments of all rows of both (Chan, Golub & LeVeque 1983), whatever their order.
+    `a + b` are the moments of all rows of both (Chan, Golub & LeVeque 1983), whatever their order. `origin` is what the
+    table they were taken from told of its rows and columns: what a row stands for, and tiers.
     """
 
     names: tuple[str, ...]
     n: int
     mean: FloatArray
     covariance: FloatArray
+    origin: Origin = Origin()  # noqa: RUF009  a frozen value
 
     def __post_init__(self) -> None:
         names = tuple(str(name) for name in self.names)
@@ -53,6 +56,7 @@ class Moments:
             raise MomentsError(f"moments of {self.n} rows have no covariance; hand in at least 2 rows")
         _check_covariance(covariance, names)
         object.__setattr__(self, "names", names)
+        object.__setattr__(self, "origin", self.origin.select(names))
         object.__setattr__(self, "n", int(self.n))
         object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "covariance", frozen((covariance + covariance.T) / 2))
@@ -81,7 +85,7 @@ class Moments:
             raise MomentsError(f"shards disagree on variables: {shown(differ)}; give both the same names in the same order")
         mine, others = (m.covariance * (m.n - 1) for m in (self, other))
         n, mean, scatter = _merged((self.n, self.mean, mine), (other.n, other.mean, others))
-        return Moments(self.names, n, mean, scatter / (n - 1))
+        return Moments(self.names, n, mean, scatter / (n - 1), self.origin + other.origin)
 
     @property
     def sd(self) -> FloatArray:
@@ -110,7 +114,7 @@ class Moments:
         index = np.array([place[name] for name in names], dtype=np.int64)
         if len(set(names)) < len(names):
             raise MomentsError(f"duplicate names {shown(names)}; name every variable once", columns=list(names))
-        return _of_valid(names, self.n, self.mean[index], self.covariance[index[:, None], index])
+        return _of_valid(names, self.n, self.mean[index], self.covariance[index[:, None], index], self.origin.select(names))
 
     def require_regular(self, conditioning: int | None = None) -> Moments:
         """Return self, or raise MomentsError naming constant, duplicate or collinear variables, or too few rows.
@@ -146,13 +150,14 @@ class Moments:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write as JSON; numbers keep all their digits."""
         payload = {"format": FORMAT, "names": self.names, "n": self.n, "mean": self.mean, "covariance": self.covariance}
-        return write_text(path, json_text(payload))
+        return write_text(path, json_text(payload | asdict(self.origin)))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Moments:
         """Return the moments that `save` wrote."""
         payload = read_json(path, FORMAT)
-        return cls(tuple(payload["names"]), payload["n"], payload["mean"], payload["covariance"])
+        origin = Origin(payload.get("unit", ""), tuple(map(tuple, payload.get("tiers", ()))))
+        return cls(tuple(payload["names"]), payload["n"], payload["mean"], payload["covariance"], origin)
 
     def __repr__(self) -> str:
         return f"Moments(n={self.n:,}, p={len(self.names)}: {', '.join(self.names)})"
@@ -160,10 +165,11 @@ class Moments:
     _repr_mimebundle_ = mimebundle
 
 
-def _of_valid(names: tuple[str, ...], n: int, mean: FloatArray, covariance: FloatArray) -> Moments:
+def _of_valid(names: tuple[str, ...], n: int, mean: FloatArray, covariance: FloatArray, origin: Origin) -> Moments:
     """Return moments that are known to be valid, such as a part of valid ones, without checking them again."""
     made = object.__new__(Moments)
-    for name, value in (("names", names), ("n", n), ("mean", frozen(mean)), ("covariance", frozen(covariance))):
+    fields = {"names": names, "n": n, "mean": frozen(mean), "covariance": frozen(covariance), "origin": origin}
+    for name, value in fields.items():
         object.__setattr__(made, name, value)
     return made
 
@@ -187,21 +193,23 @@ def moments(
     if missing == "em" and single:
         table = as_table(data)
         names = table.names if names is None else names
-        return incomplete_moments(table.matrix(names), names)
+        return replace(incomplete_moments(table.matrix(names), names), origin=origin_of(data))
     if missing != "error":
         raise SettingError(
             f"missing={missing!r} does not go with {'one table' if single else 'many tables'}; use 'error', or 'em' with one table"
         )
-    shards: Iterable[BehaviourTable] = [as_table(data)] if isinstance(data, (BehaviourTable, pd.DataFrame)) else data
+    shards: Iterable[BehaviourTable | pd.DataFrame] = [data] if isinstance(data, (BehaviourTable, pd.DataFrame)) else data
     total: _Sums | None = None
-    for shard in map(as_table, shards):
+    origin = Origin()
+    for given in shards:
+        shard, origin = as_table(given), origin + origin_of(given)
         names = shard.names if names is None else names
         sums = _sums(shard.complete(names))
         total = sums if total is None else _merged(total, sums)
     if names is None or total is None or total[0] < 2:
         raise DataError(f"{total[0] if total else 0} rows have no covariance; hand in at least 2 rows")
     n, mean, scatter = total
-    return Moments(names, n, mean, scatter / (n - 1))
+    return Moments(names, n, mean, scatter / (n - 1), origin)
 
 
 def incomplete_moments(rows: FloatArray, names: Sequence[str]) -> Moments:

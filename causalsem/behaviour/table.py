@@ -14,10 +14,10 @@ import pandas as pd
 
 from causalsem._cards import mimebundle
 from causalsem._values import FloatArray, json_text, read_json, read_parquet, write_parquet, write_text
+from causalsem.behaviour.origin import Level, Origin, level_of
 from causalsem.errors import DataError, NoRowsError, SettingError, check_names, shown
 
 Role = Literal["trait", "exposure", "behaviour", "outcome"]
-Level = Literal["user", "item", "pair"]
 FORMAT = "causalsem-behaviour-table"
 
 
@@ -45,7 +45,7 @@ class BehaviourTable:
         for role in self.roles.values():
             if role not in get_args(Role):
                 raise SettingError(f"unknown role {role!r}; use one of {shown(get_args(Role))}")
-        default: Level = "pair" if len(self.keys.columns) == 2 else "user"
+        default = level_of(self.keys.columns)
         object.__setattr__(self, "frame", frame)
         object.__setattr__(self, "keys", self.keys.reset_index(drop=True).copy())
         object.__setattr__(self, "roles", MappingProxyType({n: self.roles.get(n, "behaviour") for n in frame.columns}))
@@ -85,8 +85,13 @@ class BehaviourTable:
 
     @property
     def unit(self) -> tuple[str, ...]:
-        """What a row stands for: ("user",) or ("user", "item")."""
+        """What a row stands for: ("user",), ("item",) or ("user", "item")."""
         return tuple(self.keys.columns)
+
+    @property
+    def origin(self) -> Origin:
+        """What a row stands for and which columns come before which, as it goes with the table's moments and graphs."""
+        return Origin(level_of(self.unit), self.tiers)
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -162,6 +167,12 @@ class BehaviourTable:
 def as_table(data: BehaviourTable | pd.DataFrame) -> BehaviourTable:
     """Return `data` as a BehaviourTable: a DataFrame counts as one row per user."""
     return data if isinstance(data, BehaviourTable) else BehaviourTable.from_frame(data)
+
+
+def origin_of(data: object) -> Origin:
+    """Return what data know of their rows and columns: a table and its moments do, a plain frame does not."""
+    told = getattr(data, "origin", None)
+    return told if isinstance(told, Origin) else Origin()
 
 
 def with_pandas(data: Any) -> Any:

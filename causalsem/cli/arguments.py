@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -55,6 +55,14 @@ SET_KINDS: dict[Kind, Literal["optimal", "minimal", "parents"]] = {
     Kind.all: "optimal",
 }
 
+
+def unit_for(asked: Unit | None, provenance: Mapping[str, Any], usual: Unit) -> Unit:
+    """Return the unit that is asked for, else that of the rows on which the graph was found, else the usual one."""
+    from causalsem.behaviour.origin import unit_told
+
+    return asked or Unit(unit_told(provenance) or usual)
+
+
 LogFile = Annotated[Path, typer.Argument(help="Events: a CSV or Parquet file, a glob, or a study file (TOML) that names them.")]
 LogOption = Annotated[Path | None, typer.Option("--log", help="Events: a CSV or Parquet file, or a glob.")]
 GraphFile = Annotated[Path, typer.Argument(help="A graph written by `causalsem discover`.")]
@@ -62,6 +70,7 @@ AdjustFile = Annotated[Path, typer.Argument(help="An adjustment set written by `
 Treatment = Annotated[str, typer.Argument(help="The variable that is changed; several with commas.")]
 Outcome = Annotated[str, typer.Argument(help="The variable that answers.")]
 UnitOption = Annotated[Unit, typer.Option(help="What one row of the behaviour table stands for.")]
+UnitFromFile = Annotated[Unit | None, typer.Option(help="What one row stands for; that of the graph, unless named.")]
 KnowledgeOption = Annotated[Path | None, typer.Option("--knowledge", help="Tiers, required and forbidden arrows (TOML).")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write the result here too.")]
 Folder = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")]

@@ -34,8 +34,10 @@ from causalsem.cli.arguments import (
     Source,
     Treatment,
     Unit,
+    UnitFromFile,
     UnitOption,
     reads_log,
+    unit_for,
 )
 from causalsem.errors import CausalSEMError, CausalSEMWarning, InputError
 
@@ -138,14 +140,12 @@ def discover(
     as_json: Json = False,
 ) -> None:
     """Discover the causal graph of a log's behaviours; without --knowledge, tiers follow the order of behaviours."""
-    from causalsem.behaviour import behaviours, moments
+    from causalsem.behaviour import behaviours
     from causalsem.discovery import discover as find
     from causalsem.graph import Knowledge
 
     table = behaviours(log.events(), unit=unit.columns)
-    known = Knowledge.load(knowledge) if knowledge else Knowledge(tiers=table.tiers)
-    # "auto" looks at the columns themselves.
-    graph = find(table if method.casefold() == "auto" else moments(table), method, knowledge=known)
+    graph = find(table, method, knowledge=Knowledge.load(knowledge) if knowledge else None)
     if output:
         graph.save(output)
         talk(f"wrote {output}")
@@ -158,7 +158,7 @@ def fit(
     model: Annotated[Path, typer.Argument(help="A graph (JSON), or a model in lavaan's syntax.")],
     log: Source,
     output: Output = None,
-    unit: UnitOption = Unit.user,
+    unit: UnitFromFile = None,
     as_json: Json = False,
 ) -> None:
     """Fit a structural equation model to a log's behaviour table."""
@@ -167,8 +167,9 @@ def fit(
     from causalsem.graph import CausalGraph
     from causalsem.sem import fit_sem
 
-    table = behaviours(log.events(), unit=unit.columns)
     equations = CausalGraph.load(model) if model.suffix == ".json" else read_text(model)
+    rows = unit_for(unit, getattr(equations, "provenance", {}), Unit.user)
+    table = behaviours(log.events(), unit=rows.columns)
     fitted = fit_sem(equations, moments(table))
     if output:
         fitted.save(output)
@@ -218,7 +219,7 @@ def effects(
     method: Annotated[
         str, typer.Option(help="Regression, IPW, AIPW, GBoost, DRLearner, RLearner, CausalTree, CausalForest or CausalNet.")
     ] = "AIPW",
-    unit: UnitOption = Unit.pair,
+    unit: UnitFromFile = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -228,7 +229,8 @@ def effects(
     from causalsem.identify import AdjustmentSet
 
     found = AdjustmentSet.from_json(adjustment)
-    table = behaviours(log.events(), unit=unit.columns)
+    rows = unit_for(unit, found.graph.provenance if found.graph else {}, Unit.pair)
+    table = behaviours(log.events(), unit=rows.columns)
     values = {"naive": naive_effect(table, found.query), "adjusted": estimate_effect(table, found, method, seed=seed)}
     facts = {name: {"value": e.value, "se": e.se, "interval": e.interval} for name, e in values.items()}
     tell(facts, text="\n".join(f"{name:<9} {estimate}" for name, estimate in values.items()), as_json=as_json)

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from causalsem.behaviour import BehaviourTable
-from causalsem.behaviour.table import Level, Role
+from causalsem.behaviour.origin import Level
+from causalsem.behaviour.table import Role
 from causalsem.datasets.public_files import PathLike, need_columns, read_csv, the_file
 from causalsem.errors import DataError, SettingError, shown
 from causalsem.policy import LoggedFeedback

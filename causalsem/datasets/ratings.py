@@ -10,7 +10,8 @@ import pandas as pd
 
 from causalsem._values import FloatArray
 from causalsem.behaviour import BehaviourTable
-from causalsem.behaviour.table import Level, Role
+from causalsem.behaviour.origin import Level
+from causalsem.behaviour.table import Role
 from causalsem.datasets.public_files import PathLike, read_csv, read_matrix, the_file
 from causalsem.errors import DataError, FileError, SettingError, shown
 

@@ -97,7 +97,7 @@ def _plain_if_single(blocks: BlockMoments) -> Moments | BlockMoments:
         return blocks
     m = blocks.moments
     return (
-        Moments(blocks.names, m.n, m.mean, m.covariance)
+        Moments(blocks.names, m.n, m.mean, m.covariance, blocks.origin)
         if all(c[0] == n for c, n in zip(blocks.columns, blocks.names, strict=True))
         else blocks
     )

@@ -15,6 +15,8 @@ from causalsem._cards import mimebundle
 from causalsem._values import FloatArray
 from causalsem.behaviour import BehaviourTable, Moments, as_table
 from causalsem.behaviour.moments import incomplete_moments
+from causalsem.behaviour.origin import Origin
+from causalsem.behaviour.table import origin_of
 from causalsem.discovery.kinds import FEW_VALUES, SKEWED, VariableKind, kind_of, variable_kinds
 from causalsem.errors import DataError, MomentsError, check_names
 
@@ -28,12 +30,13 @@ class BlockMoments:
 
     A zero-inflated count is a hurdle block: 1[x > 0], and log x where x > 0 (else 0). Discovery tests and scores blocks
     as a whole (Wilks' Λ from canonical correlations), so that whether and how much may both carry a relation. Shards
-    merge by `+`.
+    merge by `+`. `origin` is what the table told of its rows and columns.
     """
 
     names: tuple[str, ...]
     columns: tuple[tuple[str, ...], ...]
     moments: Moments
+    origin: Origin = Origin()  # noqa: RUF009  a frozen value
 
     def __post_init__(self) -> None:
         if len(self.columns) != len(self.names):
@@ -41,6 +44,7 @@ class BlockMoments:
         check_names([c for block in self.columns for c in block], self.moments.names, what="column", where="the block moments")
         if not all(self.columns):
             raise MomentsError("a block has no column; hand in one or more per variable")
+        object.__setattr__(self, "origin", self.origin.select(self.names))
 
     @property
     def n(self) -> int:
@@ -50,14 +54,14 @@ class BlockMoments:
     def __add__(self, other: BlockMoments) -> BlockMoments:
         if (self.names, self.columns) != (other.names, other.columns):
             raise MomentsError("shards disagree on variables or their blocks; make both with the same `like`")
-        return BlockMoments(self.names, self.columns, self.moments + other.moments)
+        return BlockMoments(self.names, self.columns, self.moments + other.moments, self.origin + other.origin)
 
     def select(self, names: Iterable[str]) -> BlockMoments:
         """Return the moments of the named variables, in that order."""
         names = tuple(names)
         check_names(names, self.names, where="the block moments")
         columns = tuple(self.columns[self.names.index(name)] for name in names)
-        return BlockMoments(names, columns, self.moments.select([c for block in columns for c in block]))
+        return BlockMoments(names, columns, self.moments.select([c for block in columns for c in block]), self.origin)
 
     def require_regular(self, conditioning: int | None = None) -> BlockMoments:
         """Return self, or raise MomentsError naming constant or collinear columns, or too few rows; as `Moments` does."""
@@ -83,7 +87,7 @@ def hurdle_moments(
     """
     table = _of(data, names, like)
     rows = table.complete()
-    return _block_moments(table.names, rows, _different([_hurdle_form(x) for x in rows.T], rows), like)
+    return _block_moments(table.names, rows, _different([_hurdle_form(x) for x in rows.T], rows), like, origin_of(data))
 
 
 def mixed_moments(
@@ -103,7 +107,8 @@ def mixed_moments(
     table = _of(data, names, like)
     rows = table.matrix()
     told = variable_kinds(table, {n: k for n, k in (kinds or {}).items() if n in table.names})
-    return _block_moments(table.names, rows, _different([_form(x, told[n]) for n, x in zip(table.names, rows.T, strict=True)], rows), like)
+    forms = _different([_form(x, told[n]) for n, x in zip(table.names, rows.T, strict=True)], rows)
+    return _block_moments(table.names, rows, forms, like, origin_of(data))
 
 
 def degenerate_moments(
@@ -112,7 +117,9 @@ def degenerate_moments(
     """Return the moments of a table whose discrete columns (up to 7 values) are blocks of indicators (Andrews et al. 2019)."""
     table = _of(data, names, like)
     rows = table.complete()
-    return _block_moments(table.names, rows, ["indicators" if len(np.unique(x)) <= FEW_VALUES else "plain" for x in rows.T], like)
+    return _block_moments(
+        table.names, rows, ["indicators" if len(np.unique(x)) <= FEW_VALUES else "plain" for x in rows.T], like, origin_of(data)
+    )
 
 
 def rank_moments(data: BehaviourTable | pd.DataFrame, names: Iterable[str] | None = None) -> Moments:
@@ -128,7 +135,7 @@ def rank_moments(data: BehaviourTable | pd.DataFrame, names: Iterable[str] | Non
     constant = np.ptp(ranks, axis=0) == 0
     R[constant] = R[:, constant] = 0.0
     np.fill_diagonal(R, np.where(constant, 0.0, 1.0))
-    return Moments(table.names, len(table), np.zeros(len(R)), _positive(R))
+    return Moments(table.names, len(table), np.zeros(len(R)), _positive(R), origin_of(data))
 
 
 def _positive(R: FloatArray) -> FloatArray:
@@ -159,9 +166,12 @@ def _of(data: BehaviourTable | pd.DataFrame, names: Iterable[str] | None, like: 
     return table.select(names)
 
 
-def _block_moments(names: tuple[str, ...], rows: FloatArray, forms: Sequence[Form], like: BlockMoments | None) -> BlockMoments:
+def _block_moments(
+    names: tuple[str, ...], rows: FloatArray, forms: Sequence[Form], like: BlockMoments | None, origin: Origin
+) -> BlockMoments:
     columns = like.columns if like is not None else tuple(_columns(n, f, x) for n, f, x in zip(names, forms, rows.T, strict=True))
-    return BlockMoments(names, columns, incomplete_moments(_columns_of(rows, names, columns), [c for block in columns for c in block]))
+    found = incomplete_moments(_columns_of(rows, names, columns), [c for block in columns for c in block])
+    return BlockMoments(names, columns, found, origin)
 
 
 def _different(forms: list[Form], rows: FloatArray) -> list[Form]:

@@ -13,12 +13,14 @@ import pandas as pd
 from causalsem._values import FloatArray, IntArray
 from causalsem.behaviour import BehaviourTable, Moments, as_table
 from causalsem.behaviour.moments import SINGULAR, incomplete_moments
+from causalsem.behaviour.table import origin_of
 from causalsem.discovery.auto import Auto, choose
 from causalsem.discovery.blocks import BlockMoments, block_rows, hurdle_moments
 from causalsem.discovery.budget import budget, out_of_time, while_in_time
 from causalsem.discovery.discover import block_stack, prepared, run, told
 from causalsem.discovery.found import Evidence, Found, Rules
 from causalsem.discovery.independence.row_tests import RowTests
+from causalsem.discovery.known import known_of, told_of
 from causalsem.discovery.methods import Method, as_method, own_search
 from causalsem.discovery.stability import EdgeStability
 from causalsem.discovery.stack import Stack
@@ -52,7 +54,8 @@ def bootstrap(
 
     The rows of one user are drawn together. A method that consumes moments gets reweighted moments: one matrix
     product for all resamples, so that the number of rows hardly matters; above 20,000 users (or rows, when each is a
-    user) random blocks of them are drawn. With `hurdle`, zero-inflated counts are blocks (see `hurdle_moments`).
+    user) random blocks of them are drawn. Without `knowledge`, the table's tiers hold, as in `discover`.
+    With `hurdle`, zero-inflated counts are blocks (see `hurdle_moments`).
     With `half`, half of the units are drawn without replacement (subsampling; for `EdgeStability.selected`). After
     `seconds`, or at the first Ctrl-C, the resamples done so far are the result, and `provenance["stopped"]` says so.
     Resamples in which a variable is constant or collinear are left out with a DataWarning. For a method that finds
@@ -64,12 +67,14 @@ def bootstrap(
     if times < 1:
         raise SettingError(f"times is {times}; draw at least one resample")
     settings = as_method(method)
+    origin = origin_of(table)
     table = as_table(table) if names is None else as_table(table).select(names)
+    origin = origin.select(table.names)
     auto = choose(table, settings) if isinstance(settings, Auto) else None
     settings = settings if auto is None else auto.method
     data = auto.data if auto is not None else hurdle_moments(table) if hurdle else table
     ready, variables, n = prepared(data, settings)
-    rules = Rules.of(knowledge, variables)
+    rules = Rules.of(known_of(knowledge, origin), variables)
     draws = Draws(units_of(table), times, half, np.random.default_rng(seed))
     evidence = None
     with budget(seconds) as limit:
@@ -87,6 +92,7 @@ def bootstrap(
         "n": n,
         "seed": seed,
         "left_out": times - len(found),
+        **told_of(knowledge, origin),
     }
     if half:
         provenance["half"] = True

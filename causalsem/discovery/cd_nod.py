@@ -10,9 +10,11 @@ import pandas as pd
 
 from causalsem._engines import load_engine
 from causalsem.behaviour import BehaviourTable, Moments, as_table
+from causalsem.behaviour.table import origin_of
 from causalsem.discovery.contexts import with_contexts
 from causalsem.discovery.discover import as_graph
 from causalsem.discovery.found import Found, Rules
+from causalsem.discovery.known import known_of
 from causalsem.discovery.pc import check_alpha
 from causalsem.graph import CausalGraph, Knowledge
 
@@ -46,7 +48,7 @@ def cd_nod(
     """
     settings = method or CDNOD()
     table = as_table(data)
-    known = with_contexts([context], table.names, knowledge)
+    known = with_contexts([context], table.names, known_of(knowledge, origin_of(data)))
     names = (*(name for name in table.names if name != context), context)
     rows = table.complete(names)
     Moments.from_rows(rows, names).require_regular()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, TypeAlias
 
@@ -13,11 +13,13 @@ import pandas as pd
 from causalsem._engines import load_engine
 from causalsem._values import FloatArray
 from causalsem.behaviour import BehaviourTable, Moments, as_moments, as_table
+from causalsem.behaviour.table import origin_of
 from causalsem.discovery.auto import WIDEST_FOR_SCORES, Auto, choose
 from causalsem.discovery.blocks import BlockMoments
 from causalsem.discovery.budget import budget
 from causalsem.discovery.found import Found, Rules
 from causalsem.discovery.independence.row_tests import IndependenceTest, RowTests, require_varying
+from causalsem.discovery.known import known_of, told_of
 from causalsem.discovery.methods import Method, as_method, own_search
 from causalsem.discovery.stack import Stack, padded
 from causalsem.errors import AssumptionWarning, DataError, SettingError, shown
@@ -42,26 +44,28 @@ def discover(
     `data` are Moments (or BlockMoments, for zero-inflated counts), or rows (BehaviourTable, DataFrame) whose moments
     are taken; a method that consumes rows needs rows. "auto" chooses by the data's kinds and size (see `Auto`), and
     says why in `graph.provenance["auto"]`. `knowledge` is honoured inside the search: the result never has
-    a forbidden arrow and always has a required one. What the data say against it, or against itself, stands in
-    `graph.provenance["conflicts"]`.
+    a forbidden arrow and always has a required one. Without any, the tiers of the BehaviourTable hold, also where its
+    moments are handed in; `Knowledge()` says that nothing is known. What the data say against it, or against itself,
+    stands in `graph.provenance["conflicts"]`, what was known in `["background_knowledge"]`.
     After `seconds`, or at the first Ctrl-C, the search ends and the graph it has is the result (PC and FCI: edges not
     tested yet are kept; order searches: the best order so far); `graph.provenance["stopped"]` says so.
     Raises MomentsError for constant, collinear or too many variables, UnknownNameError for a misspelt name,
     DataError for missing values or a method that needs rows and is given Moments.
     """
-    settings = as_method(method)
+    settings, origin = as_method(method), origin_of(data)
     data = _selected(data, names)
+    facts: dict[str, Any] = {}
     if isinstance(settings, Auto):
         choice = choose(data, settings)
-        graph = discover(choice.data, choice.method, knowledge=knowledge, seconds=seconds)
-        return CausalGraph(graph.nodes, graph.marks, graph.kind, (), {**graph.provenance, "auto": choice.told})
+        data, settings, facts = choice.data, choice.method, {"auto": choice.told}
     ready, variables, n = prepared(data, settings)
-    rules = Rules.of(knowledge, variables)
+    origin = origin.select(variables)
+    rules = Rules.of(known_of(knowledge, origin), variables)
     if not isinstance(data, (Moments, BlockMoments)):
         _warn_if_discrete(data, settings)
     with budget(seconds) as limit:
         found = run(ready, settings, rules)
-    return as_graph(found, variables, n, settings, limit.stopped)
+    return as_graph(found, variables, n, settings, limit.stopped, {**told_of(knowledge, origin), **facts})
 
 
 def run(ready: Ready, settings: Method, rules: Rules) -> Found:
@@ -129,8 +133,10 @@ def prepared(data: Data, settings: Method) -> tuple[Ready, tuple[str, ...], int]
     return moments, moments.names, moments.n
 
 
-def as_graph(found: Found, names: tuple[str, ...], n: int, settings: Method, stopped: str = "") -> CausalGraph:
-    """Return the graph of a finding, with its provenance."""
+def as_graph(
+    found: Found, names: tuple[str, ...], n: int, settings: Method, stopped: str = "", facts: Mapping[str, Any] | None = None
+) -> CausalGraph:
+    """Return the graph of a finding, with its provenance; `facts` are further lines of it."""
     provenance: dict[str, Any] = {
         "method": type(settings).__name__,
         "settings": told(settings),
@@ -139,6 +145,7 @@ def as_graph(found: Found, names: tuple[str, ...], n: int, settings: Method, sto
         "names": list(names),
         "conflicts": [conflict.told(names) for conflict in found.conflicts],
         **dict(found.facts),
+        **(facts or {}),
     }
     if stopped:
         provenance["stopped"] = stopped

@@ -15,6 +15,7 @@ import numpy as np
 from causalsem._values import BoolArray, FloatArray, IntArray
 from causalsem.behaviour import Moments, as_moments
 from causalsem.discovery.found import Evidence, Rules
+from causalsem.discovery.known import known_of
 from causalsem.discovery.stability import EdgeStability
 from causalsem.errors import DataError, SettingError
 from causalsem.graph import Knowledge
@@ -39,12 +40,13 @@ def graph_posterior(
 ) -> EdgeStability:
     """Return `times` DAGs drawn from their posterior given moments, within what is known: the shares are probabilities.
 
-    Assumes linear relations, Gaussian noise and no hidden common cause. A node has its parents among the 11 other
-    nodes that are nearest to it. Raises as `discover` does for moments that are not regular.
+    Without `knowledge`, the tiers of the moments' table hold. Assumes linear relations, Gaussian noise and no hidden
+    common cause. A node has its parents among the 11 other nodes that are nearest to it. Raises as `discover` does for
+    moments that are not regular.
     """
     moments = as_moments(data).require_regular()
     moments = moments if names is None else moments.select(names)
-    evidence = Evidence(moments.correlation, moments.n, Rules.of(knowledge, moments.names))
+    evidence = Evidence(moments.correlation, moments.n, Rules.of(known_of(knowledge, moments.origin), moments.names))
     return posterior_of(evidence, moments.names, times, seed)
 
 

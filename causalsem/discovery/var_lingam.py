@@ -11,6 +11,7 @@ from causalsem._values import FloatArray
 from causalsem.behaviour import BehaviourTable
 from causalsem.discovery.direct_lingam import causal_order
 from causalsem.discovery.found import Found, Rules
+from causalsem.discovery.known import known_of
 from causalsem.discovery.lagged import lag_name
 from causalsem.discovery.order import precedence
 from causalsem.discovery.order_search import OrderSearch
@@ -56,9 +57,10 @@ def var_lingam(table: BehaviourTable, method: VARLiNGAM | None = None, *, knowle
     if not now:
         raise DataError("the table has no lagged columns, such as 'buy' and 'buy (1 before)'; make it by lagged(windows)")
     rows, past = table.complete(now), table.complete(earlier)
-    order = causal_order(innovations(rows, past), precedence(Rules.of(knowledge, now)))
+    rules = Rules.of(known_of(knowledge, table.origin.select(now)), now)
+    order = causal_order(innovations(rows, past), precedence(rules))
     names = (*earlier, *now)
-    found = _parents(np.hstack([past, rows]), len(earlier), order, Rules.of(knowledge, now), settings.penalty_discount)
+    found = _parents(np.hstack([past, rows]), len(earlier), order, rules, settings.penalty_discount)
     facts = {"method": "VARLiNGAM", "assumes": list(settings.assumes), "n": len(table), "order": [now[k] for k in order]}
     return CausalGraph(names, found.marks, found.kind, (), facts)
 

@@ -11,6 +11,8 @@ import pandas as pd
 
 from causalsem._values import BoolArray
 from causalsem.behaviour import BehaviourTable, as_table
+from causalsem.behaviour.origin import warn_of_other_unit
+from causalsem.behaviour.table import origin_of
 from causalsem.effects.arms import clipped
 from causalsem.effects.diagnostics import Balance, Overlap, balance_of, effective_size, empty_stratum
 from causalsem.effects.estimate import Estimate
@@ -44,7 +46,7 @@ def estimate_effect(
     which effect per unit); with `contrast` (low, high) it is E[Y | do(T=high)] − E[Y | do(T=low)], two of a treatment's levels,
     over all rows. `method` is one of Regression, IPW, AIPW, GBoost, DRLearner, RLearner, CausalTree, CausalForest, CausalNet, or
     its name; learned nuisances are cross-fitted over `folds`. A table with several rows per user is split and judged by users.
-    A NullEffect gives an exact zero.
+    A NullEffect gives an exact zero. Warns where the graph was found on rows of another unit.
 
     Raises UnknownNameError, DataError (missing or constant columns, too few rows), SettingError (a treatment the
     method cannot take) and OverlapError (a stratum that is never, or always, treated).
@@ -54,6 +56,7 @@ def estimate_effect(
     if isinstance(adjust, NullEffect):
         return _no_effect(table, adjust)
     problem = _problem(table, adjust, folds, seed, contrast)
+    warn_of_other_unit(adjust.graph.provenance if adjust.graph else {}, origin_of(data).unit, stacklevel=3)
     weighs, population = not isinstance(chosen, Regression), getattr(chosen, "weights", "inverse")
     if weighs and problem.has_arms and population != "overlap":
         _check_strata(problem, ("untreated",) if population == "treated" else ("treated", "untreated"))

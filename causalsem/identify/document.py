@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from causalsem.behaviour.origin import unit_told
 from causalsem.errors import FileError, SettingError, check_names, shown
 from causalsem.graph import CausalGraph
 from causalsem.graph.formats import edge_list, edges_from_list, graph_sha256
@@ -14,8 +15,10 @@ from causalsem.identify.query import Query
 from causalsem.identify.sets import AdjustmentSet, NullEffect
 
 FORMAT = "causalsem-adjustment-sets"
-VERSION = "1.1.0"
+VERSION = "1.2.0"
 UNITS = ("user", "item", "user_item", "session", "context")
+# What one row of the data was, in our words and in those of the schema.
+UNIT_OF_ROWS = {"user": "user", "item": "item", "pair": "user_item"}
 VARIABLE_FACTS = ("column", "table", "unit", "dtype", "as_of", "cost", "observed")
 
 
@@ -66,6 +69,7 @@ def _discovery(provenance: Mapping[str, Any]) -> dict[str, Any]:
         "test_or_score": settings.get("test") or settings.get("score"),
         "alpha": settings.get("alpha"),
         "n_rows": provenance.get("n"),
+        "unit": UNIT_OF_ROWS.get(unit_told(provenance) or ""),
         "data_sha256": provenance.get("data_sha256"),
         "n_bootstrap": provenance.get("times"),
         "seed": provenance.get("seed"),
@@ -78,12 +82,14 @@ def graph_from_block(block: Mapping[str, Any], where: str) -> CausalGraph:
     missing = [key for key in ("class", "nodes", "edges", "sha256") if key not in block]
     if missing:
         raise FileError(f"{where}: the graph lacks {shown(missing)}; was the file cut short?")
+    unit = next((ours for ours, theirs in UNIT_OF_ROWS.items() if theirs == block.get("discovery", {}).get("unit")), None)
+    told = {key: block[key] for key in ("discovery", "background_knowledge") if key in block}
     graph = CausalGraph.from_edges(
         edges_from_list(block["edges"], where),
         [str(n) for n in block["nodes"]],
         kind=block["class"],
         latent=block.get("latent", ()),
-        provenance={key: block[key] for key in ("discovery", "background_knowledge") if key in block},
+        provenance=told | ({"unit": unit} if unit else {}),
     )
     if graph_sha256(graph) != block["sha256"]:
         raise FileError(f"{where}: the graph does not match its sha256 {block['sha256'][:12]}…; it was changed after it was written")
@@ -108,14 +114,14 @@ def edge_shares(graph: CausalGraph, nodes: tuple[str, ...], marks: Any) -> dict[
 
 
 def variable_blocks(graph: CausalGraph, facts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return one block per node: its column, the unit it is measured on (default user), and further facts."""
+    """Return one block per node: its column, the unit it is measured on (else that of the graph's rows, else user), and further facts."""
     check_names(facts, graph.nodes, what="described variable", where="the graph")
-    latent = set(graph.latent)
+    latent, unit = set(graph.latent), UNIT_OF_ROWS.get(unit_told(graph.provenance) or "", "user")
     blocks = []
     for name in graph.nodes:
         told = dict(facts.get(name, {}))
         check_names(told, VARIABLE_FACTS, what="fact", where=f"the description of {name!r}")
-        block = {"name": name, "column": told.pop("column", name), "unit": told.pop("unit", "user")}
+        block = {"name": name, "column": told.pop("column", name), "unit": told.pop("unit", unit)}
         if block["unit"] not in UNITS:
             raise SettingError(f"{name!r} has the unit {block['unit']!r}; use one of {shown(UNITS)}")
         blocks.append(block | {key: told[key] for key in VARIABLE_FACTS if key in told} | ({"observed": False} if name in latent else {}))

@@ -85,5 +85,5 @@ def assumptions_of(graph: CausalGraph) -> tuple[str, ...]:
     told += ["faithfulness"] if learned else []
     told += ["no_selection"] if hidden else ["causal_sufficiency"]
     told += ["acyclicity", "consistency", "positivity", "no_interference"]
-    told += ["background_knowledge"] if graph.kind == "MPDAG" or graph.provenance.get("knowledge") else []
+    told += ["background_knowledge"] if graph.kind == "MPDAG" or graph.provenance.get("background_knowledge") else []
     return tuple(told)

@@ -13,6 +13,7 @@ import numpy as np
 
 from causalsem._values import FloatArray, json_text
 from causalsem.behaviour import BehaviourTable
+from causalsem.behaviour.origin import warn_of_other_unit
 from causalsem.errors import ForbiddenVariableError, SettingError, check_names, shown
 from causalsem.networks.settings import Multilevel, TwoTower
 from causalsem.outcome.checkpoint import Checkpoint
@@ -96,6 +97,7 @@ def fit_outcome(
         )
     column = propensity if isinstance(propensity, str) else None
     names = _columns(pairs, adjust, features, column)
+    warn_of_other_unit(adjust.graph.provenance if adjust.graph else {}, pairs.unit, stacklevel=3)
     encoder = Encoder.learn(pairs, names, seed)
     encoded = encoder.encode(pairs)
     network, loss = _method(network, None if loss is None else loss_of(loss), encoded, members)

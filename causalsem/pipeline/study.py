@@ -18,6 +18,7 @@ from causalsem.discovery import EdgeStability
 from causalsem.effects import Balance, Estimate, EValue, Overlap, Refutation, RobustnessValue
 from causalsem.graph import CausalGraph, Knowledge
 from causalsem.identify import AdjustmentSet, Query, export_adjustment_sets
+from causalsem.identify.document import UNIT_OF_ROWS
 from causalsem.outcome import OutcomeModel
 from causalsem.pipeline.exports import weights_block
 from causalsem.pipeline.recipe import Recipe
@@ -25,8 +26,6 @@ from causalsem.policy import Policy
 from causalsem.recommend import PairWeights, Scores, pair_weights
 from causalsem.sem import SEMFit
 
-# What the exported schema calls the levels of a behaviour table.
-UNITS = {"user": "user", "item": "item", "pair": "user_item"}
 SENSITIVITY: Mapping[type, str] = {EValue: "e_value", RobustnessValue: "robustness_value"}
 
 
@@ -127,7 +126,7 @@ class Study:
 
     def _facts(self, name: str) -> dict[str, str]:
         """Return the unit a variable is measured on and, when tiers put it before the treatment, that event."""
-        facts = {"unit": UNITS[self.table.levels[name]]}
+        facts = {"unit": UNIT_OF_ROWS[self.table.levels[name]]}
         tier, treated = self.knowledge.tier_of(name), [self.knowledge.tier_of(x) for x in self.query.treatments]
         if tier is not None and all(later is not None and tier < later for later in treated):
             facts["as_of"] = ", ".join(self.query.treatments)

@@ -11,7 +11,8 @@ import numpy as np
 
 from causalsem._engines import load_engine
 from causalsem._values import FloatArray
-from causalsem.behaviour.table import with_pandas
+from causalsem.behaviour.origin import warn_of_other_unit
+from causalsem.behaviour.table import origin_of, with_pandas
 from causalsem.errors import AssumptionWarning, ConvergenceWarning, DataWarning, NotConvergedError, NotIdentifiedError, SettingError, shown
 from causalsem.graph import CausalGraph
 from causalsem.sem.bounds import with_bounds
@@ -59,8 +60,8 @@ def fit_sem(
     `model` is a CausalGraph (preset "dag": its arrows, and an error covariance for every bidirected edge) or lavaan
     text (preset "sem", "cfa", "growth", "lavaan" or "dag"); `data` are Moments, a BehaviourTable or a DataFrame.
     Options have lavaan's names with _ for the dot (see SEMOptions). Assumes linear relations; standard errors and χ²
-    assume normal errors. Raises ModelSyntaxError, UnknownNameError, SettingError, MomentsError, NotIdentifiedError,
-    NotConvergedError.
+    assume normal errors. Warns where the graph was found on rows of another unit. Raises ModelSyntaxError,
+    UnknownNameError, SettingError, MomentsError, NotIdentifiedError, NotConvergedError.
 
     >>> from causalsem.behaviour import Moments
     >>> m = Moments.from_covariance([[1.0, 0.5], [0.5, 1.0]], n=100, names=["browse", "buy"])
@@ -68,6 +69,8 @@ def fit_sem(
     0.5
     """
     spec, notes = read_model(model)
+    if isinstance(model, CausalGraph):
+        warn_of_other_unit(model.provenance, origin_of(data).unit, stacklevel=3)
     chosen = SEMOptions.build(preset or ("dag" if isinstance(model, CausalGraph) else "sem"), options)
     return _fit(spec, with_pandas(data), chosen, engine, notes, estimator_told=options.get("estimator") is not None)
 
