@@ -46,7 +46,7 @@ def with_counterfactuals(run: Run, grid: GridFit, fitted: Fitted, weights: Float
     best, predictor, imagined_weight = Gain(-np.inf, 0.0), fitted.predictor, 0.0
     for share in WEIGHTS:
         found = heads_on_grid(run, grid, run.imagined.weights(own, share), run.imagined.outcomes(run.problem.y))
-        gain = run.gain(fitted.predictor, found, weights)
+        gain = run.gain(fitted, Fitted(found, fitted.strength), weights)
         if gain.value > best.value:
             best = gain
             if gain.clears(BAR):

@@ -26,11 +26,12 @@ KEEP_PROPENSITY = 0.1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Way:
-    """One way to fit the outcome heads: a loss at some propensities (n, 2), with counterfactual rows of some weight."""
+    """One way to fit the outcome heads: a loss at propensities (n, 2) of some strength, with counterfactual rows of some weight."""
 
     stage: str
     loss: Loss
     propensity: FloatArray
+    strength: float
     imagined: float = 0.0
 
 
@@ -39,24 +40,23 @@ def fit_by_steps(run: Run, loss: Loss, floored: FloatArray) -> Fitted:
     asked, seen = run.settings["correction"], run.problem.seen
     free, weights = asked is None and loss.weighted, seen / floored if loss.weighted else seen
     strength, gains = 1.0 if asked is None else asked, {}
-    corrected = Way("outcome", Naive() if asked == 0 else loss, softened(floored, seen, strength))
+    corrected = Way("outcome", Naive() if asked == 0 else loss, softened(floored, seen, strength), strength)
     if not free and run.imagined is None:
         return Fitted(fit_heads(run, corrected), strength)
-    best = Way("naive", Naive(), floored) if free else corrected
+    best = Way("naive", Naive(), floored, 0.0) if free else corrected
     if free:
         best, gains["correction"] = better(run, best, [corrected], weights)
-        strength = float(best is corrected)
     if run.imagined is not None:
         rivals = [replace(best, stage=f"counterfactuals {w:g}", imagined=w) for w in WEIGHTS]
         best, gains["counterfactuals"] = better(run, best, rivals, weights, BAR)
     run.net.load_state_dict(named(run.checkpoint.carried, f"{best.stage}.net"))
-    return Fitted(attempt(run, best), strength, best.imagined, gains)
+    return Fitted(attempt(run, best), best.strength, best.imagined, gains)
 
 
 def better(run: Run, simple: Way, rivals: list[Way], weights: FloatArray, bar: float = 1.0) -> tuple[Way, Gain]:
     """Return the best of some ways if it beats the simple one on unseen folds (see `Gain.clears`), and what the best gains."""
-    before = attempt(run, simple)
-    gains = [run.gain(before, attempt(run, way), weights) for way in rivals]
+    before, *found = (Fitted(attempt(run, way), way.strength) for way in (simple, *rivals))
+    gains = [run.gain(before, fitted, weights) for fitted in found]
     best = max(range(len(gains)), key=lambda k: gains[k].value)
     return rivals[best] if gains[best].clears(bar) else simple, gains[best]
 

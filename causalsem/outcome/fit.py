@@ -17,6 +17,7 @@ from causalsem.behaviour.origin import warn_of_other_unit
 from causalsem.errors import ForbiddenVariableError, SettingError, check_names, shown
 from causalsem.networks.settings import Multilevel, TwoTower
 from causalsem.outcome.checkpoint import Checkpoint
+from causalsem.outcome.correction import tempered
 from causalsem.outcome.counterfactuals import Counterfactuals
 from causalsem.outcome.counterfactuals import counterfactuals as imagined
 from causalsem.outcome.encoder import Encoded, Encoder, check_pairs
@@ -64,15 +65,16 @@ def fit_outcome(
     propensity heads learn P(T = 1 | user, item, Z), unless `propensity` names a column that holds it or is a method
     (Popularity, NaiveBayes, Logistic, Boosted), cross-fitted on the same folds; what was learnt is calibrated on the
     unseen folds, and floored at `clip` × the arm's share. Then the outcome heads learn by `loss`. Last, one number per
-    arm shifts the predictions so that weighted residuals on the unseen folds average zero, which makes the mean effect
-    doubly robust (targeting; van der Laan & Rubin 2006).
+    arm shifts the predictions so that weighted residuals on the unseen folds average zero (targeting; van der Laan & Rubin
+    2006): for predictions under the weights their heads were fitted with, for the lift under the full inverse propensities,
+    which makes it doubly robust whatever correction was believed.
 
     Without a `network` it is `Multilevel` where users × items fit one grid and the loss is a weighted likelihood
     (naive, ips, snips), else `TwoTower`; without a `loss`, snips for the first and dr for the second.
 
     `correction` says how much of the correction to believe: 0 is the naive fit, 1 the loss as published, between them its weights
     are taken to that power. By default the least weighted error on the unseen folds chooses, and 0 stays unless the gain
-    exceeds a paired standard error over users, so that a correction does no harm; the targeting step is kept in either case.
+    exceeds a paired standard error over users, so that a correction does no harm to a prediction; the lift is doubly robust in either case.
 
     `counterfactuals` is a fitted SEM over columns of the pairs: what each pair would have shown under the other treatment is
     drawn from it (abduction, action, prediction) and teaches that arm's head, at the weight among 0.1, 0.3 and 1 of the
@@ -156,7 +158,9 @@ def _fit(
     check_overlap(e, floored, problem.treatment, pairs.complete(names), names)
     heads = _heads(run, loss, floored)
     weights = problem.seen / floored if loss.weighted else problem.seen
-    scale = target(problem, heads.predictor, weights)
+    # A pair's prediction is as debiased as its heads, no more; the average over pairs is doubly robust whatever they are.
+    scale, targeted = target(problem, heads.predictor, tempered(weights, heads.strength)), target(problem, heads.predictor, weights)
+    means = [float(targeted.mean(heads.predictor[:, arm], arm).mean()) if arm in problem.arms else np.nan for arm in (0, 1)]
     return OutcomeModel(
         net=run.net,
         encoder=encoder,
@@ -169,6 +173,7 @@ def _fit(
         folds=run.folds,
         propensity=e,
         fitted=np.column_stack([scale.mean(heads.predictor[:, arm], arm) for arm in (0, 1)]),
+        means=(means[0], means[1]),
         arms=problem.arms,
         effective_n=(effective_sample_size(weights[:, 0]), effective_sample_size(weights[:, 1])),
         clipped=float((floored > np.column_stack([1 - e, e])).any(axis=1).mean()),

@@ -29,7 +29,7 @@ CHUNK = 16_384
 class Scale:
     """The link between a network's predictor and the outcome: logit for a binary outcome, else centre + scale × predictor.
 
-    `shift` is added to the predictor of each arm so that weighted residuals vanish on average (targeting).
+    `shift` is added to the predictor of each arm so that residuals vanish on average under the weights of the fit (targeting).
     """
 
     binary: bool
@@ -51,7 +51,8 @@ class OutcomeModel:
     """E[Y | do(T = t), user, item, Z] from an ensemble of networks, each blind to one fold of the pairs.
 
     `folds` (n,): the fold of each training pair, which member `folds[k]` never saw; `propensity` (n,): its calibrated
-    P(T = 1 | user, item, Z) from that member; `fitted` (n, 2): its expected outcomes under T = 0 and T = 1, out of fold.
+    P(T = 1 | user, item, Z) from that member; `fitted` (n, 2): its expected outcomes under T = 0 and T = 1, out of fold;
+    `means` (2,): the average of Y over the pairs under do(T = 0) and do(T = 1), doubly robust, NaN for an arm never observed.
     `effective_n` is the effective sample size of each arm under the weights used, `clipped` the share of pairs
     whose propensity was raised to the floor, `strength` the power of the weights (0: none, 1: the full correction),
     `counterfactual_weight` that of counterfactual rows; `gains` by how much each choice that unseen folds made lowers their weighted
@@ -71,6 +72,7 @@ class OutcomeModel:
     folds: IntArray
     propensity: FloatArray
     fitted: FloatArray
+    means: tuple[float, float]
     arms: tuple[int, ...]
     effective_n: tuple[float, float]
     clipped: float
@@ -95,10 +97,10 @@ class OutcomeModel:
 
     @property
     def lift(self) -> float:
-        """The average of E[Y | do(T=1)] − E[Y | do(T=0)] over the training pairs, out of fold."""
+        """The average of E[Y | do(T=1)] − E[Y | do(T=0)] over the training pairs: out of fold and doubly robust."""
         self.check_arm(0)
         self.check_arm(1)
-        return float((self.fitted[:, 1] - self.fitted[:, 0]).mean())
+        return self.means[1] - self.means[0]
 
     def predict(self, pairs: BehaviourTable, treatment: int = 1) -> FloatArray:
         """Return E[Y | do(T = treatment), user, item, Z] of each pair: (n,).
@@ -183,6 +185,7 @@ class OutcomeModel:
             "pair": {"names": e.pair_names, "centre": e.centre, "scale": e.scale},
             "scale": asdict(self.scale),
             "calibration": asdict(self.calibration),
+            "means": self.means,
             "arms": self.arms,
             "effective_n": self.effective_n,
             "clipped": self.clipped,
@@ -228,6 +231,7 @@ class OutcomeModel:
             arrays["folds"],
             arrays["propensity"],
             arrays["fitted"],
+            (_number(about["means"][0]), _number(about["means"][1])),
             tuple(about["arms"]),
             (about["effective_n"][0], about["effective_n"][1]),
             about["clipped"],
@@ -255,6 +259,11 @@ class OutcomeModel:
         return f"counterfactual rows at weight {self.counterfactual_weight:g} (gain {gain:.2g} ± {se:.2g}), "
 
     _repr_mimebundle_ = mimebundle
+
+
+def _number(value: float | None) -> float:
+    """Return a number as it was before it went through JSON, which has no NaN."""
+    return np.nan if value is None else value
 
 
 def warn_of_strangers(encoded: Encoded, encoder: Encoder) -> None:

@@ -19,7 +19,7 @@ from causalsem.networks.net import Shape
 from causalsem.networks.settings import Multilevel, TwoTower
 from causalsem.outcome.checkpoint import Checkpoint
 from causalsem.outcome.closed_form import GridFit, fits_grid
-from causalsem.outcome.correction import Gain, paired_gain, pointwise_error
+from causalsem.outcome.correction import Gain, paired_gain, pointwise_error, tempered
 from causalsem.outcome.counterfactuals import Counterfactuals
 from causalsem.outcome.encoder import Encoded
 from causalsem.outcome.folds import fold_ids, fold_rows, pace
@@ -136,10 +136,11 @@ class Run:
             found[index] = answers[m, : len(index)]
         return found
 
-    def gain(self, before: FloatArray, after: FloatArray, weights: FloatArray) -> Gain:
-        """Return what one predictor gains on another, both (n, 2) and judged as they will be used, after the targeting step."""
-        return paired_gain(self._targeted_error(before, weights), self._targeted_error(after, weights), weights, self.user)
+    def gain(self, before: Fitted, after: Fitted, weights: FloatArray) -> Gain:
+        """Return what one fit gains on another under the full `weights` (n, 2), both judged as they will be used."""
+        return paired_gain(self._error(before, weights), self._error(after, weights), weights, self.user)
 
-    def _targeted_error(self, predictor: FloatArray, weights: FloatArray) -> FloatArray:
-        shift = target(self.problem, predictor, weights).shift
-        return pointwise_error(predictor + np.asarray(shift), self.problem.y, binary=self.problem.scale.binary)
+    def _error(self, fitted: Fitted, weights: FloatArray) -> FloatArray:
+        """Return the pointwise errors (n, 2) at the level that predictions get: that of the weights the fit believes."""
+        shift = target(self.problem, fitted.predictor, tempered(weights, fitted.strength)).shift
+        return pointwise_error(fitted.predictor + np.asarray(shift), self.problem.y, binary=self.problem.scale.binary)

@@ -85,6 +85,8 @@ def test_the_multilevel_network_finds_the_truth_and_survives_a_file(tmp_path, wo
     assert np.corrcoef(model.predict(world.pairs, 1), world.p1)[0, 1] > 0.95
     loaded = OutcomeModel.load(model.save(tmp_path / "model.safetensors"))
     np.testing.assert_array_equal(loaded.predict(world.pairs), model.predict(world.pairs))
+    assert loaded.lift == model.lift
+    assert loaded.scale == model.scale
 
 
 def test_the_naive_loss_learns_from_observed_outcomes_however_few_they_are(small, adjust):
