@@ -12,7 +12,8 @@ from causalsem._compiled import COMPILED
 from causalsem._values import BoolArray, FloatArray, IntArray
 from causalsem.discovery.found import Conflict, Rules
 from causalsem.discovery.orient import Collider
-from causalsem.discovery.scan import collider_tests
+from causalsem.discovery.scan import collider_correlations
+from causalsem.discovery.scan_blocks import collider_tests
 from causalsem.discovery.skeleton import ConditioningSets, Skeleton
 from causalsem.discovery.stack import Stack, Tests, z_of_log_p
 from causalsem.errors import SettingError, shown
@@ -43,35 +44,37 @@ def unshielded(adjacent: BoolArray) -> IntArray:
 
 
 class Claims(NamedTuple):
-    """The colliders claimed, the triples that stay ambiguous, and all triples (i, m, j) that tests speak about."""
+    """The colliders claimed, the triples that stay ambiguous, and the triples (i, m, j) that no test speaks about."""
 
     colliders: list[Collider]
     ambiguous: list[Conflict]
-    judged: set[tuple[int, int, int]]
+    unjudged: list[tuple[int, int, int]]
 
 
 def collider_claims(data: Tests, threshold: float, rule: ColliderRule, rules: Rules, found: Skeleton) -> list[Claims]:
     """Return, per data set, the colliders claimed and the triples that stay ambiguous."""
     triples = unshielded(found.adjacent)
-    claims = [Claims([], [], set()) for _ in range(data.size)]
+    claims = [Claims([], [], []) for _ in range(data.size)]
     inside, outside, separating = _evidence(data, threshold, rule, rules, found, triples)
-    for at, (b, i, m, j) in enumerate(triples.tolist()):
-        if min(inside[at], outside[at]) > threshold:
-            # Knowledge, not a test, keeps i and j apart, so nothing is said about m.
-            continue
-        claims[b].judged.add((i, m, j))
-        without, total = int(separating[at, 0]), int(separating[at].sum())
-        if rule in ("max-p", "sepset"):
-            collider, unclear = bool(outside[at] < inside[at]), False
-        elif rule == "majority":
-            collider, unclear = 2 * without > total, total > 0 and 2 * without == total
-        else:
-            collider, unclear = total > 0 and without == total, 0 < without < total
-        if collider:
-            claims[b].colliders.append(Collider(i, m, j, min(inside[at], threshold) - outside[at]))
-        if unclear:
-            why = f"{without} of {total} separating sets are without {{1}}; no collider is claimed"
-            claims[b].ambiguous.append(Conflict("{0} - {1} - {2} is ambiguous", (i, m, j), why))
+    # Where no test separates i and j, something else keeps them apart, such as knowledge: nothing is said about m.
+    judged = np.minimum(inside, outside) <= threshold
+    for b, i, m, j in triples[~judged].tolist():
+        claims[b].unjudged.append((i, m, j))
+    without, total = separating[:, 0], separating.sum(axis=1)
+    if rule in ("max-p", "sepset"):
+        collider, unclear = outside < inside, np.zeros(len(triples), dtype=bool)
+    elif rule == "majority":
+        collider, unclear = 2 * without > total, (total > 0) & (2 * without == total)
+    else:
+        collider, unclear = (total > 0) & (without == total), (without > 0) & (without < total)
+    told = np.flatnonzero(judged & collider)
+    strength = np.minimum(inside[told], threshold) - outside[told]
+    for (b, i, m, j), value in zip(triples[told].tolist(), strength.tolist(), strict=True):
+        claims[b].colliders.append(Collider(i, m, j, value))
+    for at in np.flatnonzero(judged & unclear).tolist():
+        b, i, m, j = triples[at].tolist()
+        why = f"{without[at]} of {total[at]} separating sets are without {{1}}; no collider is claimed"
+        claims[b].ambiguous.append(Conflict("{0} - {1} - {2} is ambiguous", (i, m, j), why))
     return claims
 
 
@@ -107,11 +110,20 @@ def _scan(
     data: Stack, tests: ConditioningSets, triples: IntArray, sizes: IntArray, threshold: float, least: FloatArray, separating: IntArray
 ) -> None:
     """Write the evidence on triples by the machine code, which tells blocks' dependence as −log p."""
-    limit = threshold if data.widths is None else -float(np.log(2) + log_ndtr(-threshold))
+    if data.widths is None:
+        order = np.lexsort((triples[:, 3], triples[:, 1], triples[:, 0]))
+        ends = triples[order][:, [0, 1, 3]]
+        group = (
+            np.append(np.flatnonzero(np.append(True, (ends[1:] != ends[:-1]).any(axis=1))), len(ends)) if len(ends) else np.zeros(1, int)
+        )
+        told, sets = least[order], separating[order]
+        collider_correlations(data.R, data.n, tests.members, tests.count, triples[order], group, sizes[order], threshold, told, sets)
+        least[order], separating[order] = told, sets
+        return
+    limit = -float(np.log(2) + log_ndtr(-threshold))
     collider_tests(data.R, data.columns, data.n, tests.members, tests.count, triples, sizes, limit, least, separating)
-    if data.widths is not None:
-        met = np.isfinite(least)
-        least[met] = z_of_log_p(-least[met])
+    met = np.isfinite(least)
+    least[met] = z_of_log_p(-least[met])
 
 
 def _tests_of(tests: ConditioningSets, triples: IntArray, sizes: IntArray) -> Iterator[tuple[IntArray, int, IntArray, FloatArray]]:

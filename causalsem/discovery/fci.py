@@ -6,26 +6,23 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import comb
 from scipy.stats import norm
 
 from causalsem._values import BoolArray
-from causalsem.discovery.budget import out_of_time
-from causalsem.discovery.colliders import ColliderRule, check_colliders, collider_claims, unshielded
+from causalsem.discovery.colliders import ColliderRule, check_colliders, collider_claims
 from causalsem.discovery.found import Conflict, Found, Rules
 from causalsem.discovery.independence.row_tests import IndependenceTest, check_test
 from causalsem.discovery.order import precedence, reachable
 from causalsem.discovery.order_search import best_order
 from causalsem.discovery.pc import check_alpha, check_cap
+from causalsem.discovery.possible_d_sep import Late, late_separations
 from causalsem.discovery.scores import GaussianBIC, check_penalty, check_restarts
-from causalsem.discovery.skeleton import ConditioningSets, Skeleton, skeletons, weakest_of
+from causalsem.discovery.skeleton import Sepsets, Skeleton, skeletons
 from causalsem.discovery.stack import Stack, Tests
 from causalsem.graph.causal_graph import ARROW, CIRCLE, TAIL, MarkArray
 from causalsem.graph.pag import PAG
 from causalsem.graph.pdag import bits, from_masks
 
-# A pair's possible-d-sep sets are searched up to the size at which one more would exceed this many tests.
-MOST_SETS = 20_000
 # After an order search up to this many: among more sets, one that seems to separate is found by chance.
 FEW_SETS = 50
 # |z| below which independence is likelier than what is as far from it.
@@ -117,26 +114,18 @@ def search_from_order(stack: Stack, settings: BOSSFCI, rules: Rules) -> list[Fou
         triangle = near & ((near.astype(np.int64) @ near.astype(np.int64)) > 0)
         joined = rules.joined | (near & ~triangle)
         found = skeletons(one, threshold, ~near, joined, never, most)
-        sepsets = {**_parents_that_separate(dag, directed), **found.sepsets(0)}
+        sepsets = _parents_that_separate(dag, directed)
+        sepsets.update(found.sepsets(0))
         results.append(_one(one, threshold, most, settings, rules, never, found, sepsets, Late(joined, LIKELIER, FEW_SETS)))
     return results
 
 
-def _parents_that_separate(dag: list[int], directed: BoolArray) -> dict[tuple[int, int], tuple[int, ...]]:
+def _parents_that_separate(dag: list[int], directed: BoolArray) -> Sepsets:
     """Return, for the pairs i < j without an edge, the parents of the one that is no ancestor of the other."""
-    reach = reachable(directed)
-    free = np.argwhere(np.triu(~(directed | directed.T), 1)).tolist()
-    return {(i, j): bits(dag[i] if reach[j, i] else dag[j]) for i, j in free}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Late:
-    """How possible-d-sep sets are searched: pairs `joined` stay, others fall when |z| ≤ threshold, given one of at most
-    `most_sets` sets of a size."""
-
-    joined: BoolArray
-    threshold: float
-    most_sets: int = MOST_SETS
+    reach, sepsets = reachable(directed), Sepsets(len(dag))
+    for i, j in np.argwhere(np.triu(~(directed | directed.T), 1)).tolist():
+        sepsets[i, j] = bits(dag[i] if reach[j, i] else dag[j])
+    return sepsets
 
 
 def _slice(found: Skeleton, b: int) -> Skeleton:
@@ -153,16 +142,18 @@ def _one(
     rules: Rules,
     never: BoolArray,
     found: Skeleton,
-    sepsets: dict[tuple[int, int], tuple[int, ...]],
+    sepsets: Sepsets,
     late: Late,
 ) -> Found:
     conflicts: list[Conflict] = []
-    graph = _start(data, threshold, settings, rules, found, sepsets, conflicts=[])
-    removed = _possible_d_sep(data, most, graph, late, never)
+    graph = _start(data, threshold, settings, rules, found, sepsets, conflicts)
+    removed = late_separations(data, most, graph.marks(), late, never)
     for (i, j), separating in removed.items():
         found.adjacent[0, i, j] = found.adjacent[0, j, i] = False
-        sepsets[min(i, j), max(i, j)] = separating
-    graph = _start(data, threshold, settings, rules, found, sepsets, conflicts)
+        sepsets[i, j] = separating
+    if removed:
+        conflicts.clear()
+        graph = _start(data, threshold, settings, rules, found, sepsets, conflicts)
     graph.close(lambda d, b, c: b in sepsets.get((min(d, c), max(d, c)), ()))
     return as_pag(graph, rules, conflicts)
 
@@ -174,10 +165,11 @@ def as_pag(graph: PAG, rules: Rules, conflicts: list[Conflict]) -> Found:
 
 def knowledge_ends(graph: PAG, rules: Rules) -> None:
     """Mark the ends that knowledge decides."""
-    adjacent = graph.marks() != 0
+    if rules.silent:
+        return
     for i, j in np.argwhere(rules.required).tolist():
         graph.put_arrow(i, j)
-    for i, j in np.argwhere(rules.forbidden & adjacent).tolist():
+    for i, j in np.argwhere(rules.forbidden & from_masks(graph.adj)).tolist():
         graph.put_head(j, i)
     graph.settle()
 
@@ -188,65 +180,21 @@ def _start(
     settings: FCI | BOSSFCI,
     rules: Rules,
     found: Skeleton,
-    sepsets: dict[tuple[int, int], tuple[int, ...]],
+    sepsets: Sepsets,
     conflicts: list[Conflict],
 ) -> PAG:
     """Return the skeleton with circles, what knowledge says about its ends, and colliders (rule 0)."""
     graph = PAG(found.adjacent[0])
     knowledge_ends(graph, rules)
-    claims, unclear, judged = collider_claims(data, threshold, settings.colliders, rules, found)[0]
-    conflicts += unclear
-    told = {(c.a, c.middle, c.b) for c in claims}
-    for _, i, m, j in unshielded(found.adjacent).tolist():
-        # Subsets of neighbours say nothing about pairs that only a possible-d-sep set separates.
-        if (i, m, j) in told if (i, m, j) in judged else m not in sepsets.get((i, j), (m,)):
-            graph.put_head(i, m)
-            graph.put_head(j, m)
+    claims = collider_claims(data, threshold, settings.colliders, rules, found)[0]
+    conflicts += claims.ambiguous
+    # Subsets of neighbours say nothing about pairs that only a possible-d-sep set separates.
+    late = [(i, m, j) for i, m, j in claims.unjudged if m not in sepsets.get((i, j), (m,))]
+    for i, m, j in [(c.a, c.middle, c.b) for c in claims.colliders] + late:
+        graph.put_head(i, m)
+        graph.put_head(j, m)
     graph.settle()
     return graph
-
-
-def _possible_d_sep(data: Tests, most: int, graph: PAG, late: Late, never: BoolArray) -> dict[tuple[int, int], tuple[int, ...]]:
-    """Return the adjacent pairs that a subset of one end's possible-d-sep set separates, with that set.
-
-    All pairs are tested on the same graph, so column order does not matter.
-    """
-    p = graph.p
-    may = np.zeros((1, p, p), dtype=bool)
-    for x in range(p):
-        may[0, x, list(bits(possible_d_sep(graph, x)))] = True
-    adjacent = graph.marks() != 0
-    tests = ConditioningSets(data, may, never)
-    pairs = np.argwhere((adjacent & ~late.joined)[None])
-    removed: dict[tuple[int, int], tuple[int, ...]] = {}
-    size = 1
-    while len(pairs) and size <= most and data.n - size - 3 > 0 and not out_of_time():
-        choices = tests.choices(pairs)
-        pairs = pairs[(choices >= size) & (comb(choices, size) <= late.most_sets)]
-        least, which = weakest_of(tests, pairs, size)
-        # Of both ends' tests the weaker dependence is told: it is written last.
-        for row in np.flatnonzero(least <= late.threshold)[np.argsort(-least[least <= late.threshold], kind="stable")]:
-            i, j = sorted(pairs[row, 1:].tolist())
-            removed[i, j] = tuple(int(k) for k in which[row])
-        gone = np.array([tuple(sorted(pair)) in removed for pair in pairs[:, 1:].tolist()], dtype=bool)
-        pairs = pairs[~gone] if len(pairs) else pairs
-        size += 1
-    return removed
-
-
-def possible_d_sep(graph: PAG, x: int) -> int:
-    """Return the mask of the nodes v with a path from x whose every inner triple is a collider or a triangle."""
-    reached = 0
-    queue = [(x, v) for v in bits(graph.adj[x])]
-    seen = set(queue)
-    for before, here in queue:
-        reached |= 1 << here
-        for u in bits(graph.adj[here] & ~(1 << before) & ~(1 << x)):
-            collider = (graph.head[here] >> before) & 1 and (graph.head[here] >> u) & 1
-            if (collider or (graph.adj[before] >> u) & 1) and (here, u) not in seen:
-                seen.add((here, u))
-                queue.append((here, u))
-    return reached
 
 
 def _ancestral(graph: PAG, rules: Rules, conflicts: list[Conflict]) -> PAG:

@@ -17,12 +17,13 @@ from causalsem.discovery.found import Found, Rules
 from causalsem.discovery.independence.row_tests import IndependenceTest, check_test
 from causalsem.discovery.order import precedence
 from causalsem.discovery.pc import check_alpha, check_cap
-from causalsem.discovery.skeleton import skeletons
+from causalsem.discovery.skeleton import Sepsets, skeletons
 from causalsem.discovery.stack import Tests
 from causalsem.graph.pag import PAG, InSepset
 from causalsem.graph.pdag import bits
 
-Sepsets = dict[tuple[int, int], tuple[int, ...]]
+# Pairs that tests separate, with their sets.
+Separated = dict[tuple[int, int], tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +83,7 @@ class _Edges:
 
     def make_triples_sure(self) -> None:
         """Take edges i – m that a set without m, separating i and j of an unshielded i – m – j, separates too (lemma 3.1)."""
-        gone: Sepsets = {(-1, -1): ()}
+        gone: Separated = {(-1, -1): ()}
         while gone and not out_of_time():
             gone = {}
             for _, i, m, j in unshielded(self.adjacent[None]).tolist():
@@ -95,11 +96,11 @@ class _Edges:
         """Return the set that separates two nodes."""
         return self.sepsets.get((min(i, j), max(i, j)), ())
 
-    def separated(self, i: int, j: int, given: tuple[int, ...]) -> Sepsets:
+    def separated(self, i: int, j: int, given: tuple[int, ...]) -> Separated:
         """Return i, j with a smallest subset of `given` that separates them, or nothing when the whole set does not."""
         return {} if self._z(i, j, given) > self.threshold else self.smallest(i, j, given)
 
-    def smallest(self, i: int, j: int, given: tuple[int, ...]) -> Sepsets:
+    def smallest(self, i: int, j: int, given: tuple[int, ...]) -> Separated:
         """Return i, j with the smallest subset of `given` that separates them, of several the best; nothing when none does."""
         if self.rules.joined[i, j]:
             return {}
@@ -109,7 +110,7 @@ class _Edges:
                 return {(min(i, j), max(i, j)): best}
         return {}
 
-    def take(self, gone: Sepsets) -> bool:
+    def take(self, gone: Separated) -> bool:
         """Remove edges, keep what separates them, and tell whether there were any."""
         for (i, j), separating in gone.items():
             self.adjacent[i, j] = self.adjacent[j, i] = False
@@ -127,8 +128,8 @@ class _CheckedPAG(PAG):
     def __init__(self, adjacent: BoolArray, edges: _Edges) -> None:
         super().__init__(adjacent)
         self.edges = edges
-        self.independent: Sepsets = {}
-        self.tested: dict[tuple[int, int, tuple[int, ...]], Sepsets] = {}
+        self.independent: Separated = {}
+        self.tested: dict[tuple[int, int, tuple[int, ...]], Separated] = {}
 
     def _r4(self, in_sepset: InSepset) -> None:
         for b in range(self.p):
@@ -140,7 +141,7 @@ class _CheckedPAG(PAG):
         if not self.independent:
             super()._r4(in_sepset)
 
-    def _separated(self, i: int, j: int, given: tuple[int, ...]) -> Sepsets:
+    def _separated(self, i: int, j: int, given: tuple[int, ...]) -> Separated:
         key = (i, j, given)
         if key not in self.tested:
             self.tested[key] = self.edges.smallest(i, j, given)

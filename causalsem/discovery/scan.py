@@ -1,11 +1,9 @@
 """Scans of conditioning sets in machine code: the loops of the skeleton phase over correlation matrices.
 
-Subsets of each node's neighbours are met in lexicographic order, and the Cholesky factor of the set is kept for the
-members that the next set shares, so that a test costs a few multiplications. `skeleton.ConditioningSets` does the same
-in batched numpy, for machines without numba.
-
-A variable k has the columns W·k … W·k + widths[k] − 1 of the correlations. How much two variables depend is told as
-|partial correlation| when W is 1, and as −log p of Wilks' Λ (Bartlett 1938) for blocks.
+Subsets of each node's candidates are met in lexicographic order. What each member explains is swept out of the
+covariances of those after it, once for all sets that go on from there, so that a test costs a few multiplications
+whatever its size. `skeleton.ConditioningSets` does the same in batched numpy, for machines without numba;
+`scan_blocks` for variables that are blocks of columns.
 """
 
 from __future__ import annotations
@@ -16,334 +14,187 @@ import numpy as np
 
 from causalsem._compiled import compiled
 from causalsem._values import FloatArray, IntArray
+from causalsem.discovery.subsets import candidates_of, first_subset, next_subset
 
 # A pivot below this is a variable that the set determines; it then explains nothing more.
 LEAST_PIVOT = 1e-14
-# From here on erfc is smaller than double precision holds.
-FAR = 25.0
-
-
-@compiled
-def weakest_tests(
-    R: FloatArray,
-    widths: IntArray,
-    n: float,
-    members: IntArray,
-    count: IntArray,
-    pairs: IntArray,
-    size: int,
-    least: FloatArray,
-    which: IntArray,
-) -> None:
-    """Write, for every pair (b, i, j), the least dependence given `size` of the members of i, and the set that leaves it."""
-    p = len(widths)
-    place, chosen, candidates = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(members.shape[1], np.int64)
-    L, ends = _working_space(R, widths, size)
-    for row in range(len(pairs)):
-        b, i, j = pairs[row, 0], pairs[row, 1], pairs[row, 2]
-        m = _candidates(members[b * p + i], count[b * p + i], j, candidates)
-        least[row] = np.inf
-        first, correlations = _first_subset(place, size, m), R[b]
-        while first >= 0:
-            for s in range(first, size):
-                chosen[s] = candidates[place[s]]
-            value = _dependence(correlations, widths, n, i, j, chosen, first, size, L, ends)
-            if value < least[row]:
-                least[row] = value
-                which[row] = chosen
-            first = _next_subset(place, size, m)
 
 
 @compiled
 def weakest_correlations(
-    R: FloatArray, members: IntArray, count: IntArray, pairs: IntArray, size: int, least: FloatArray, which: IntArray
+    R: FloatArray, members: IntArray, count: IntArray, owner: IntArray, pairs: IntArray, size: int, least: FloatArray, which: IntArray
 ) -> None:
-    """Do what `weakest_tests` does for single columns and size ≥ 1: all sets that differ in their last member at a time."""
-    p, head = R.shape[1], size - 1
-    place, chosen, candidates = np.empty(head, np.int64), np.empty(size, np.int64), np.empty(members.shape[1], np.int64)
-    L, ends = np.zeros((size, size)), np.zeros((2, size))
+    """Do what `weakest_tests` does for single columns and size ≥ 1: all sets that differ in their last member at a time.
+
+    What each member explains is swept out of the covariances of those after it, once for all sets that go on from
+    there, so that a test costs a few multiplications whatever its size.
+    """
+    head, most = size - 1, members.shape[1]
+    place, candidates = np.empty(head, np.int64), np.empty(most, np.int64)
+    # After d members: covariances C[d] of the candidates, and V[d] theirs with i, with j and their own variances.
+    C, V, pair = np.empty((max(head, 1), most, most)), np.empty((size, 3, most)), np.empty((size, 3))
+    top, bottom = np.empty(most), np.empty(most)
     for row in range(len(pairs)):
         b, i, j = pairs[row, 0], pairs[row, 1], pairs[row, 2]
-        m = _candidates(members[b * p + i], count[b * p + i], j, candidates)
-        correlations, smallest = R[b], np.inf
-        first = _first_subset(place, head, m - 1)
+        m = candidates_of(members[owner[row]], count[owner[row]], j, candidates)
+        _gather(R[b], i, j, candidates[:m], head > 0, C[0], V[0], pair[0])
+        over, under, best = np.inf, 1.0, -1
+        first = first_subset(place, head, m - 1)
         while first >= 0:
-            for s in range(first, head):
-                chosen[s] = candidates[place[s]]
-            _correlation_left(correlations, i, j, chosen, first, head, L, ends)
+            for d in range(first, head):
+                _sweep(C, V, pair, d, place[d], m, d + 1 < head)
             start = place[head - 1] + 1 if head else 0
-            value, k = _weakest_last(correlations, i, j, chosen, head, L, ends, candidates, start, m)
-            if value < smallest:
-                smallest = value
-                for s in range(head):
-                    which[row, s] = chosen[s]
-                which[row, head] = k
-            first = _next_subset(place, head, m - 1)
-        least[row] = min(math.sqrt(smallest), 1.0)
+            _squared(V[head, :, start:m], pair[head], top, bottom)
+            best = -1
+            for t in range(m - start):
+                if top[t] * under < over * bottom[t]:
+                    over, under, best = top[t], bottom[t], start + t
+            if best >= 0:
+                for d in range(head):
+                    which[row, d] = candidates[place[d]]
+                which[row, head] = candidates[best]
+            first = next_subset(place, head, m - 1)
+        least[row] = min(math.sqrt(over / under), 1.0)
 
 
 @compiled
-def _weakest_last(
+def collider_correlations(
     R: FloatArray,
-    i: int,
-    j: int,
-    chosen: IntArray,
-    head: int,
-    L: FloatArray,
-    ends: FloatArray,
-    candidates: IntArray,
-    start: int,
-    m: int,
-) -> tuple[float, int]:
-    """Return the smallest squared partial correlation given the `head` chosen and one more candidate, and that candidate."""
-    r, left_i, left_j = R[i, j], 1.0, 1.0
-    for d in range(head):
-        r -= ends[0, d] * ends[1, d]
-        left_i -= ends[0, d] * ends[0, d]
-        left_j -= ends[1, d] * ends[1, d]
-    smallest, best = np.inf, -1
-    for t in range(start, m):
-        k = candidates[t]
-        left, of_i, of_j = 1.0, R[i, k], R[j, k]
-        for d in range(head):
-            value = R[k, chosen[d]]
-            for f in range(d):
-                value -= L[head, f] * L[d, f]
-            value /= L[d, d]
-            L[head, d] = value
-            left -= value * value
-            of_i -= value * ends[0, d]
-            of_j -= value * ends[1, d]
-        left = max(left, LEAST_PIVOT)
-        cross = r - of_i * of_j / left
-        scale = max(left_i - of_i * of_i / left, LEAST_PIVOT) * max(left_j - of_j * of_j / left, LEAST_PIVOT)
-        if cross * cross < smallest * scale:
-            smallest, best = cross * cross / scale, k
-    return smallest, best
-
-
-@compiled
-def collider_tests(
-    R: FloatArray,
-    widths: IntArray,
     n: float,
     members: IntArray,
     count: IntArray,
     triples: IntArray,
+    group: IntArray,
     sizes: IntArray,
     threshold: float,
     least: FloatArray,
     separating: IntArray,
 ) -> None:
-    """Write, for triples (b, i, m, j), the least dependence without and with m (t, 2) and how many sets separate so.
+    """Do what `collider_tests` does for single columns, for triples sorted by their ends: group[g] … group[g + 1] share them."""
+    p, most = R.shape[1], members.shape[1]
+    deepest = max(int(sizes.max()), 1) if len(sizes) else 1
+    place, candidates, spot = np.empty(deepest, np.int64), np.empty(most, np.int64), np.empty(len(triples), np.int64)
+    C, V, pair = np.empty((deepest, most, most)), np.empty((deepest, 3, most)), np.empty((deepest, 3))
+    squared, smallest = np.empty((2, most)), np.empty((len(triples), 2))
+    for g in range(len(group) - 1):
+        lo, hi = group[g], group[g + 1]
+        b = triples[lo, 0]
+        if sizes[lo, 0] == 0 <= sizes[lo, 1]:
+            value = _z_of_squared(R[b, triples[lo, 1], triples[lo, 3]] ** 2, n)
+            for q in range(lo, hi):
+                least[q, 0] = min(least[q, 0], value)
+                # The empty set is met once for both ends.
+                separating[q, 0] += 2 if value <= threshold else 0
+        for end in range(2):
+            i, j = triples[lo, 1 + 2 * end], triples[lo, 3 - 2 * end]
+            m = candidates_of(members[b * p + i], count[b * p + i], j, candidates)
+            _find(triples[lo:hi, 2], candidates[:m], spot)
+            last = min(sizes[lo, 1], m)
+            _gather(R[b], i, j, candidates[:m], last > 1, C[0], V[0], pair[0])
+            for size in range(max(sizes[lo, 0], 1), last + 1):
+                limit = math.tanh(threshold / math.sqrt(n - size - 3)) ** 2
+                _split_by_middle(C, V, pair, m, place[: size - 1], spot[: hi - lo], limit, squared, smallest, separating[lo:hi])
+                for q in range(lo, hi):
+                    for side in range(2):
+                        if smallest[q - lo, side] < np.inf:
+                            least[q, side] = min(least[q, side], _z_of_squared(smallest[q - lo, side], n - size))
 
-    Sets of i's and of j's members of `sizes` (t, 2: first and last) are tried. The empty set counts for both ends.
-    Dependence is |z| when variables are single columns; up to `threshold` a set separates.
+
+@compiled
+def _find(wanted: IntArray, candidates: IntArray, spot: IntArray) -> None:
+    """Write at which place of the candidates each wanted node stands, −1 for none."""
+    for q in range(len(wanted)):
+        spot[q] = -1
+        for t in range(len(candidates)):
+            if candidates[t] == wanted[q]:
+                spot[q] = t
+
+
+@compiled
+def _split_by_middle(
+    C: FloatArray,
+    V: FloatArray,
+    pair: FloatArray,
+    m: int,
+    place: IntArray,
+    spot: IntArray,
+    limit: float,
+    squared: FloatArray,
+    smallest: FloatArray,
+    separating: IntArray,
+) -> None:
+    """Write the smallest squared correlation given sets without and with each middle, and add how many are up to the limit.
+
+    Sets have one member more than `place` has room for; `spot` tells the middles' places among the m candidates.
     """
-    p, single = len(widths), R.shape[1] == len(widths)
-    most = int(sizes.max()) if len(sizes) else 0
-    place, chosen, candidates = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(members.shape[1], np.int64)
-    L, ends = _working_space(R, widths, most)
-    for row in range(len(triples)):
-        b, middle = triples[row, 0], triples[row, 2]
-        for size in range(sizes[row, 0], sizes[row, 1] + 1):
-            for end in range(2 if size else 1):
-                i, j = triples[row, 1 + 2 * end], triples[row, 3 - 2 * end]
-                m = _candidates(members[b * p + i], count[b * p + i], j, candidates)
-                first, correlations = _first_subset(place, size, m), R[b]
-                while first >= 0:
-                    for s in range(first, size):
-                        chosen[s] = candidates[place[s]]
-                    value = _dependence(correlations, widths, n, i, j, chosen, first, size, L, ends)
-                    if single:
-                        value = math.sqrt(n - size - 3) * math.atanh(min(value, 1 - 1e-16))
-                    side = 0
-                    for s in range(size):
-                        if chosen[s] == middle:
-                            side = 1
-                    least[row, side] = min(least[row, side], value)
-                    if value <= threshold:
-                        separating[row, side] += 1 if size else 2
-                    first = _next_subset(place, size, m)
+    head = len(place)
+    smallest[: len(spot)] = np.inf
+    first = first_subset(place, head, m - 1)
+    while first >= 0:
+        for d in range(first, head):
+            _sweep(C, V, pair, d, place[d], m, d + 1 < head)
+        start = place[head - 1] + 1 if head else 0
+        _squared(V[head, :, start:m], pair[head], squared[0], squared[1])
+        for q in range(len(spot)):
+            inside = False
+            for d in range(head):
+                inside |= place[d] == spot[q]
+            for t in range(m - start):
+                side = 1 if inside or start + t == spot[q] else 0
+                value = squared[0, t] / squared[1, t]
+                smallest[q, side] = min(smallest[q, side], value)
+                separating[q, side] += value <= limit
+        first = next_subset(place, head, m - 1)
 
 
 @compiled
-def _working_space(R: FloatArray, widths: IntArray, size: int) -> tuple[FloatArray, FloatArray]:
-    """Return room for the set's Cholesky factor, and for the rows of the pair's columns below it."""
-    W = R.shape[1] // max(len(widths), 1)
-    return np.zeros((size * W, size * W)), np.zeros((2 * W, (size + 2) * W))
+def _gather(R: FloatArray, i: int, j: int, candidates: IntArray, wide: bool, C: FloatArray, V: FloatArray, pair: FloatArray) -> None:
+    """Write the correlations of a pair and of its candidates; those among the candidates when the sets are `wide`."""
+    pair[0], pair[1], pair[2] = R[i, j], 1.0, 1.0
+    m = len(candidates)
+    for t in range(m):
+        k = candidates[t]
+        V[0, t], V[1, t], V[2, t] = R[i, k], R[j, k], 1.0
+        if wide:
+            for u in range(t + 1, m):
+                C[t, u] = R[k, candidates[u]]
 
 
 @compiled
-def _candidates(members: IntArray, count: int, other: int, into: IntArray) -> int:
-    """Write the first `count` members other than `other` to `into`, and return how many they are."""
-    m = 0
-    for s in range(count):
-        if members[s] != other:
-            into[m] = members[s]
-            m += 1
-    return m
+def _sweep(C: FloatArray, V: FloatArray, pair: FloatArray, d: int, k: int, m: int, wide: bool) -> None:
+    """Take what candidate k explains out of the covariances at depth d, of the candidates after k; write them at depth d + 1."""
+    of_i, of_j, pivot = V[d, 0, k], V[d, 1, k], max(V[d, 2, k], LEAST_PIVOT)
+    pair[d + 1, 0] = pair[d, 0] - of_i * of_j / pivot
+    pair[d + 1, 1] = pair[d, 1] - of_i * of_i / pivot
+    pair[d + 1, 2] = pair[d, 2] - of_j * of_j / pivot
+    own, after, below = C[d, k, k + 1 : m], V[d, :, k + 1 : m], V[d + 1, :, k + 1 : m]
+    for t in range(len(own)):
+        share = own[t] / pivot
+        below[0, t] = after[0, t] - share * of_i
+        below[1, t] = after[1, t] - share * of_j
+        below[2, t] = after[2, t] - share * own[t]
+    if wide:
+        for u in range(k + 1, m):
+            share = C[d, k, u] / pivot
+            source, target, line = C[d, u, u + 1 : m], C[d + 1, u, u + 1 : m], C[d, k, u + 1 : m]
+            for t in range(len(line)):
+                target[t] = source[t] - share * line[t]
 
 
 @compiled
-def _first_subset(place: IntArray, size: int, m: int) -> int:
-    """Set `place` to the first subset of range(m) of one size; return 0, or −1 when there is none."""
-    for s in range(size):
-        place[s] = s
-    return 0 if size <= m else -1
+def _squared(V: FloatArray, pair: FloatArray, top: FloatArray, bottom: FloatArray) -> None:
+    """Write numerator and denominator of the squared partial correlations given one more candidate, of those in V."""
+    r, left_i, left_j = pair[0], pair[1], pair[2]
+    of_i, of_j, left = V[0], V[1], V[2]
+    for t in range(len(left)):
+        own = max(left[t], LEAST_PIVOT)
+        cross = r * own - of_i[t] * of_j[t]
+        least = LEAST_PIVOT * own
+        top[t] = cross * cross
+        bottom[t] = max(left_i * own - of_i[t] * of_i[t], least) * max(left_j * own - of_j[t] * of_j[t], least)
 
 
 @compiled
-def _next_subset(place: IntArray, size: int, m: int) -> int:
-    """Move `place` to the next subset of range(m) in lexicographic order; return the first place that changed, −1 at the end."""
-    s = size - 1
-    while s >= 0 and place[s] == m - size + s:
-        s -= 1
-    if s < 0:
-        return -1
-    place[s] += 1
-    for t in range(s + 1, size):
-        place[t] = place[t - 1] + 1
-    return s
-
-
-@compiled
-def _dependence(
-    R: FloatArray, widths: IntArray, n: float, i: int, j: int, chosen: IntArray, first: int, size: int, L: FloatArray, ends: FloatArray
-) -> float:
-    """Return how much i and j depend given `chosen`, of which the members before `first` stand in the factor L already."""
-    p = len(widths)
-    W = R.shape[1] // p
-    if W == 1:
-        return _correlation_left(R, i, j, chosen, first, size, L, ends)
-    start = 0
-    for s in range(first):
-        start += widths[chosen[s]]
-    total = start
-    for s in range(first, size):
-        for t in range(widths[chosen[s]]):
-            _add_row(R, widths, W * chosen[s] + t, chosen, W, total, L[total], L)
-            total += 1
-    return _minus_log_p(R, widths, n, i, j, chosen, W, size, total, L, ends)
-
-
-@compiled
-def _correlation_left(R: FloatArray, i: int, j: int, chosen: IntArray, first: int, size: int, L: FloatArray, ends: FloatArray) -> float:
-    """Return |partial correlation|; ends[0] and ends[1] keep L⁻¹ times the set's correlations with i and j."""
-    for d in range(first, size):
-        k = chosen[d]
-        left = 1.0
-        for e in range(d):
-            value = R[k, chosen[e]]
-            for f in range(e):
-                value -= L[d, f] * L[e, f]
-            value /= L[e, e]
-            L[d, e] = value
-            left -= value * value
-        pivot = math.sqrt(max(left, LEAST_PIVOT))
-        L[d, d] = pivot
-        of_i, of_j = R[k, i], R[k, j]
-        for f in range(d):
-            of_i -= L[d, f] * ends[0, f]
-            of_j -= L[d, f] * ends[1, f]
-        ends[0, d], ends[1, d] = of_i / pivot, of_j / pivot
-    r, left_i, left_j = R[i, j], 1.0, 1.0
-    for d in range(size):
-        r -= ends[0, d] * ends[1, d]
-        left_i -= ends[0, d] * ends[0, d]
-        left_j -= ends[1, d] * ends[1, d]
-    return min(abs(r) / math.sqrt(max(left_i, LEAST_PIVOT) * max(left_j, LEAST_PIVOT)), 1.0)
-
-
-@compiled
-def _add_row(R: FloatArray, widths: IntArray, column: int, chosen: IntArray, W: int, total: int, row: FloatArray, L: FloatArray) -> None:
-    """Write the Cholesky row of a column below the first `total` columns of the chosen blocks, its pivot at [total]."""
-    left, e, s, t = 1.0, 0, 0, 0
-    while e < total:
-        value = R[column, W * chosen[s] + t]
-        for f in range(e):
-            value -= row[f] * L[e, f]
-        value /= L[e, e]
-        row[e] = value
-        left -= value * value
-        e += 1
-        t += 1
-        if t == widths[chosen[s]]:
-            s += 1
-            t = 0
-    row[total] = math.sqrt(max(left, LEAST_PIVOT))
-
-
-@compiled
-def _minus_log_p(
-    R: FloatArray,
-    widths: IntArray,
-    n: float,
-    i: int,
-    j: int,
-    chosen: IntArray,
-    W: int,
-    size: int,
-    total: int,
-    L: FloatArray,
-    ends: FloatArray,
-) -> float:
-    """Return −log p of Wilks' Λ of the blocks i and j given the `total` columns of the set, Λ = det(j | set, i) / det(j | set)."""
-    wi, wj = widths[i], widths[j]
-    for t in range(wi + wj):
-        column = W * i + t if t < wi else W * j + t - wi
-        _add_row(R, widths, column, chosen, W, total, ends[t], L)
-    log_ratio = _log_det_of_last(R, W, i, j, wi, wj, total, ends, True) - _log_det_of_last(R, W, i, j, wi, wj, total, ends, False)
-    df = wi * wj
-    factor = max(n - total - 2 - df / 4, 1.0)
-    return -_log_chi_square_tail(max(-factor * log_ratio, 0.0), df)
-
-
-@compiled
-def _log_det_of_last(R: FloatArray, W: int, i: int, j: int, wi: int, wj: int, total: int, ends: FloatArray, with_i: bool) -> float:
-    """Return log det of what is left of j's columns given the set (and i's columns), by Cholesky of the pair's residuals."""
-    skip = 0 if with_i else wi
-    q = wi + wj - skip
-    C = np.empty((q, q))
-    log_det = 0.0
-    for s in range(q):
-        for t in range(s + 1):
-            u, v = s + skip, t + skip
-            a = W * i + u if u < wi else W * j + u - wi
-            b = W * i + v if v < wi else W * j + v - wi
-            value = R[a, b]
-            for f in range(total):
-                value -= ends[u, f] * ends[v, f]
-            for f in range(t):
-                value -= C[s, f] * C[t, f]
-            C[s, t] = math.sqrt(max(value, LEAST_PIVOT)) if s == t else value / C[t, t]
-        if s + skip >= wi:
-            log_det += 2 * math.log(C[s, s])
-    return log_det
-
-
-@compiled
-def _log_chi_square_tail(x: float, df: int) -> float:
-    """Return log P(χ²_df > x) in closed form; far tails stay finite."""
-    half = x / 2
-    if half == 0.0:
-        return 0.0
-    # log of Σ halfᵏ / Γ(k + 1) over k = 0, 1 … (even df) or ½, 3/2 … (odd df), each term times exp(−half).
-    largest, sum_of = -np.inf, 0.0
-    for t in range(df // 2):
-        k = t + 0.5 * (df % 2)
-        term = k * math.log(half) - math.lgamma(k + 1) - half
-        if term > largest:
-            sum_of = sum_of * math.exp(largest - term) + 1.0
-            largest = term
-        else:
-            sum_of += math.exp(term - largest)
-    if df % 2:
-        root = math.sqrt(half)
-        term = math.log(math.erfc(root)) if root < FAR else -half - math.log(root * math.sqrt(math.pi))
-        if term > largest:
-            sum_of = sum_of * math.exp(largest - term) + 1.0
-            largest = term
-        else:
-            sum_of += math.exp(term - largest)
-    return min(largest + math.log(sum_of), 0.0)
+def _z_of_squared(squared: float, rows: float) -> float:
+    """Return |z| of a squared correlation of so many rows."""
+    return math.sqrt(rows - 3) * math.atanh(min(math.sqrt(squared), 1 - 1e-16))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
@@ -13,7 +13,8 @@ import numpy as np
 from causalsem._compiled import COMPILED
 from causalsem._values import BoolArray, FloatArray, IntArray
 from causalsem.discovery.budget import out_of_time, while_in_time
-from causalsem.discovery.scan import weakest_correlations, weakest_tests
+from causalsem.discovery.scan import weakest_correlations
+from causalsem.discovery.scan_blocks import weakest_tests
 from causalsem.discovery.stack import Stack, Tests, z_of_log_p, z_statistic
 
 # Tests evaluated together: their working arrays stay in the processor's cache.
@@ -37,15 +38,46 @@ class Skeleton:
     fallen: tuple[tuple[IntArray, IntArray], ...]
     depth: int
 
-    def sepsets(self, b: int) -> dict[tuple[int, int], tuple[int, ...]]:
+    def sepsets(self, b: int) -> Sepsets:
         """Return, for the pairs i < j of data set b that fell, the set that makes them least dependent."""
-        told: dict[tuple[int, int], tuple[int, ...]] = {}
+        told = Sepsets(self.adjacent.shape[1])
         for pairs, sets in self.fallen:
             own = pairs[:, 0] == b
             # Pairs stand in the order of falling |z|, so the weakest dependence has the last word.
-            for (_, i, j), separating in zip(pairs[own].tolist(), sets[own].tolist(), strict=True):
-                told[min(i, j), max(i, j)] = tuple(separating)
+            told.put(pairs[own, 1:], sets[own])
         return told
+
+
+class Sepsets(MutableMapping[tuple[int, int], tuple[int, ...]]):
+    """The set that separates each pair i < j, of those that one is known of."""
+
+    def __init__(self, p: int) -> None:
+        self.p = p
+        # One number a pair as its key: thousands of pairs would keep the garbage collector busy.
+        self.told: dict[int, tuple[int, ...]] = {}
+
+    def put(self, pairs: IntArray, sets: IntArray) -> None:
+        """Keep the sets (k, size) of pairs (k, 2), in either order of their ends."""
+        keys = (pairs.min(axis=1) * self.p + pairs.max(axis=1)).tolist()
+        self.told.update(zip(keys, map(tuple, sets.tolist()), strict=True) if sets.shape[1] else dict.fromkeys(keys, ()))
+
+    def __getitem__(self, pair: tuple[int, int]) -> tuple[int, ...]:
+        return self.told[pair[0] * self.p + pair[1]]
+
+    def __setitem__(self, pair: tuple[int, int], separating: tuple[int, ...]) -> None:
+        self.told[pair[0] * self.p + pair[1]] = separating
+
+    def __delitem__(self, pair: tuple[int, int]) -> None:
+        del self.told[pair[0] * self.p + pair[1]]
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return (divmod(key, self.p) for key in self.told)
+
+    def __len__(self) -> int:
+        return len(self.told)
+
+    def __contains__(self, pair: object) -> bool:
+        return isinstance(pair, tuple) and pair[0] * self.p + pair[1] in self.told
 
 
 def skeletons(data: Tests, threshold: float, apart: BoolArray, joined: BoolArray, never: BoolArray, most: int) -> Skeleton:
@@ -112,9 +144,9 @@ def scan(tests: ConditioningSets, pairs: IntArray, size: int, least: FloatArray,
     if data.widths is None and size == 0:
         least[:] = np.abs(data.R[tuple(pairs.T)])
     elif data.widths is None:
-        weakest_correlations(data.R, tests.members, tests.count, pairs, size, least, which)
+        weakest_correlations(data.R, tests.members, tests.count, tests.owner(pairs), pairs, size, least, which)
     else:
-        weakest_tests(data.R, data.columns, data.n, tests.members, tests.count, pairs, size, least, which)
+        weakest_tests(data.R, data.columns, data.n, tests.members, tests.count, tests.owner(pairs), pairs, size, least, which)
     met = np.isfinite(least)
     least[met] = z_statistic(least[met], data.n - size) if data.widths is None else z_of_log_p(-least[met])
 
@@ -123,18 +155,25 @@ class ConditioningSets:
     """The subsets of neighbours to condition on, and tests given them, for B graphs at once."""
 
     def __init__(self, data: Tests, adjacent: BoolArray, never: BoolArray) -> None:
-        self.data, self.B, self.p = data, data.size, data.p
         # may[b, i, k]: k may separate i from others.
-        self.may = (adjacent & ~never.T).reshape(self.B * self.p, self.p)
-        self.count = self.may.sum(axis=1)
-        self.rank = np.cumsum(self.may, axis=1, dtype=np.int32) - 1
-        self.members = np.zeros((self.B * self.p, max(int(self.count.max(initial=0)), 1)), dtype=np.int64)
-        node, member = np.nonzero(self.may)
+        self.listed(data, (adjacent & ~never.T).reshape(data.size * data.p, data.p))
+
+    def listed(self, data: Tests, may: BoolArray) -> None:
+        """Keep the candidates of each row of `may` (rows, p), as a list and by rank."""
+        self.data, self.may = data, may
+        self.count = may.sum(axis=1)
+        self.rank = np.cumsum(may, axis=1, dtype=np.int32) - 1
+        self.members = np.zeros((len(may), max(int(self.count.max(initial=0)), 1)), dtype=np.int64)
+        node, member = np.nonzero(may)
         self.members[node, self.rank[node, member]] = member
 
+    def owner(self, pairs: IntArray) -> IntArray:
+        """Return the row of `may` that belongs to each pair (b, i, j): that of i."""
+        return np.asarray(pairs[:, 0] * self.data.p + pairs[:, 1])
+
     def choices(self, pairs: IntArray) -> IntArray:
-        """Return, for pairs (b, i, j), how many neighbours of i other than j may be conditioned on."""
-        node = pairs[:, 0] * self.p + pairs[:, 1]
+        """Return, for pairs (b, i, j), how many candidates other than j may be conditioned on."""
+        node = self.owner(pairs)
         return np.asarray(self.count[node] - self.may[node, pairs[:, 2]])
 
     def of_size(self, pairs: IntArray, size: int) -> Iterator[tuple[IntArray, IntArray, FloatArray]]:
@@ -145,10 +184,10 @@ class ConditioningSets:
                 sets = np.zeros((len(some), 1, 0), dtype=np.int64)
                 yield some, sets, self.data.z(pairs[some], sets)
             return
-        node, j = pairs[:, 0] * self.p + pairs[:, 1], pairs[:, 2]
+        node, j = self.owner(pairs), pairs[:, 2]
         inside = self.may[node, j]
         count = self.count[node] - inside
-        hole = np.where(inside, self.rank[node, j], self.p)
+        hole = np.where(inside, self.rank[node, j], self.data.p)
         for m in np.unique(count):
             if m < size:
                 continue

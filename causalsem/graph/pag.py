@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import numpy as np
 
@@ -63,9 +64,9 @@ class PAG:
         """Tell whether a → b."""
         return bool((self.tail[a] >> b) & 1 and (self.head[b] >> a) & 1)
 
-    def may_lead(self, a: int, b: int) -> bool:
-        """Tell whether the edge a – b is potentially directed from a to b: no arrowhead at a, no tail at b."""
-        return bool((self.adj[a] >> b) & 1 and not (self.head[a] >> b) & 1 and not (self.tail[b] >> a) & 1)
+    def leads(self) -> list[int]:
+        """Return, for each a, the mask of the b whose edge is potentially directed from a to b: no arrowhead at a, no tail at b."""
+        return [self.adj[a] & ~self.head[a] & ~tails for a, tails in enumerate(_seen_from_there(self.tail))]
 
     def apart(self, a: int, b: int) -> bool:
         """Tell whether a and b are different and share no edge."""
@@ -82,12 +83,10 @@ class PAG:
                 changed |= self.settle()
         return self
 
-    def _circles(self, at: list[int]) -> Iterator[tuple[int, int]]:
-        """Yield (k, other) for every circle at k whose edge has a mark of `at` at the other end."""
-        for k in range(self.p):
-            for other in bits(self.circ[k]):
-                if (at[other] >> k) & 1:
-                    yield k, other
+    def _half_arrows(self) -> list[tuple[int, int]]:
+        """Return (a, c) for every a o→ c."""
+        into = _seen_from_there(self.head)
+        return [(a, c) for a in range(self.p) for c in bits(self.circ[a] & into[a])]
 
     def _r1(self) -> None:
         """a *→ b o–* c, a and c apart: b → c."""
@@ -147,7 +146,7 @@ class PAG:
 
     def _r5(self) -> None:
         """An uncovered circle path a g … t b with a, t and b, g apart, and a o–o b: undirected (every edge of that cycle in turn)."""
-        lines = [self.circ[k] & sum(1 << j for j in range(self.p) if (self.circ[j] >> k) & 1) for k in range(self.p)]
+        lines = [here & there for here, there in zip(self.circ, _seen_from_there(self.circ), strict=True)]
         for a in range(self.p):
             for b in bits(lines[a]):
                 if self._circle_path(lines, a, b):
@@ -179,40 +178,50 @@ class PAG:
 
     def _r8(self) -> None:
         """a → b → c or a –o b → c, and a o→ c: a → c."""
-        for a, c in list(self._circles(self.head)):
+        for a, c in self._half_arrows():
             if any(self.is_arrow(b, c) and not (self.head[a] >> b) & 1 for b in bits(self.tail[a] & self.head[c])):
                 self.put_tail(c, a)
 
     def _r9(self) -> None:
         """a o→ c and an uncovered potentially directed path a b … c with b, c apart: a → c."""
-        for a, c in list(self._circles(self.head)):
-            if any((self._reach(a, b, -1) >> c) & 1 for b in bits(self.adj[a]) if self.may_lead(a, b) and self.apart(b, c)):
+        leads = self.leads()
+        reach = cache(lambda a, b: self._reach(leads, a, b, -1))
+        for a, c in self._half_arrows():
+            if any((reach(a, b) >> c) & 1 for b in bits(leads[a] & ~self.adj[c] & ~(1 << c))):
                 self.put_tail(c, a)
 
     def _r10(self) -> None:
         """a o→ c, b → c ← d, uncovered potentially directed paths from a to b and d whose second nodes differ and are apart: a → c."""
-        for a, c in list(self._circles(self.head)):
+        leads = self.leads()
+        for a, c in self._half_arrows():
             parents = [b for b in bits(self.head[c]) if self.is_arrow(b, c) and b != a]
             if len(parents) < 2:
                 continue
             targets = sum(1 << b for b in parents)
-            reach = {m: self._reach(a, m, c) & targets for m in bits(self.adj[a]) if m != c and self.may_lead(a, m)}
+            reach = {m: self._reach(leads, a, m, c) & targets for m in bits(leads[a]) if m != c}
             if any(_two_different(reach[m], reach[w]) for m in reach for w in reach if m < w and self.apart(m, w)):
                 self.put_tail(c, a)
 
-    def _reach(self, a: int, second: int, without: int) -> int:
+    def _reach(self, leads: list[int], a: int, second: int, without: int) -> int:
         """Return the mask of the ends of uncovered potentially directed paths that begin a, second and avoid `without`."""
-        ends = 1 << second
+        ends, open_to = 1 << second, ~(1 << a)
+        if without >= 0:
+            open_to &= ~(1 << without)
         stack = [(a, second)]
         seen = {(a, second)}
         while stack:
             before, here = stack.pop()
-            for u in bits(self.adj[here] & ~self.adj[before]):
-                if u not in (before, a, without) and (here, u) not in seen and self.may_lead(here, u):
+            for u in bits(leads[here] & ~self.adj[before] & ~(1 << before) & open_to):
+                if (here, u) not in seen:
                     seen.add((here, u))
                     ends |= 1 << u
                     stack.append((here, u))
         return ends
+
+
+def _seen_from_there(masks: list[int]) -> list[int]:
+    """Return the masks whose bit j of k is bit k of j."""
+    return to_masks(from_masks(masks).T)
 
 
 def _two_different(one: int, other: int) -> bool:
