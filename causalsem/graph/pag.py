@@ -115,6 +115,8 @@ class PAG:
         """A discriminating path d … a b c for b with b o–* c: b → c when b separates d and c, else a ↔ b ↔ c."""
         for b in range(self.p):
             for c in bits(self.circ[b]):
+                if not self.adj[b] & self.head[c]:
+                    continue
                 ends = [(path[0], path[-2]) for path in self.discriminating(b, c)]
                 colliders = [a for d, a in ends if not in_sepset(d, b, c)]
                 for a in colliders:
@@ -126,7 +128,7 @@ class PAG:
 
     def discriminating(self, b: int, c: int) -> Iterator[list[int]]:
         """Yield, for every d and a of a discriminating path d … a b c for b, a shortest one from d to b."""
-        for a in bits(self.adj[b]):
+        for a in bits(self.adj[b] & self.head[c]):
             if not self.is_arrow(a, c) or not (self.head[a] >> b) & 1:
                 continue
             queue, seen, after = [a], {a, b, c}, {a: b}
@@ -149,7 +151,7 @@ class PAG:
         lines = [here & there for here, there in zip(self.circ, _seen_from_there(self.circ), strict=True)]
         for a in range(self.p):
             for b in bits(lines[a]):
-                if self._circle_path(lines, a, b):
+                if a < b and self._circle_path(lines, a, b):
                     self.put_tail(a, b)
                     self.put_tail(b, a)
 
@@ -169,10 +171,9 @@ class PAG:
 
     def _r6_r7(self) -> None:
         """a — b o–* c (rule 6), or a –o b o–* c with a and c apart (rule 7): b –* c."""
-        for b in range(self.p):
-            lines = any((self.tail[a] >> b) & 1 for a in bits(self.tail[b]))
-            half = [a for a in bits(self.circ[b]) if (self.tail[a] >> b) & 1]
-            for c in bits(self.circ[b]):
+        for b, tails in enumerate(_seen_from_there(self.tail)):
+            lines, half = self.tail[b] & tails, bits(self.circ[b] & tails)
+            for c in bits(self.circ[b]) if lines or half else ():
                 if lines or any(self.apart(a, c) for a in half):
                     self.put_tail(c, b)
 
@@ -221,7 +222,11 @@ class PAG:
 
 def _seen_from_there(masks: list[int]) -> list[int]:
     """Return the masks whose bit j of k is bit k of j."""
-    return to_masks(from_masks(masks).T)
+    turned = [0] * len(masks)
+    for k, mask in enumerate(masks):
+        for j in bits(mask):
+            turned[j] |= 1 << k
+    return turned
 
 
 def _two_different(one: int, other: int) -> bool:
