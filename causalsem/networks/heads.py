@@ -11,8 +11,9 @@ import torch
 class Heads:
     """The linear predictors of a batch: logits where the quantity is a probability.
 
-    `outcome` (M, n, arms): E[Y | do(T = arm)]; `imputed` (M, n, arms): the second opinion doubly robust losses
-    lean on where the arm was not taken; `propensity` (M, n): P(T = 1 | user, item, Z).
+    `outcome` (M, n, outcomes): E[Y | do(T = arm)], one per arm, and with a chain of stages one per way to each;
+    `imputed` (M, n, outcomes): the second opinion doubly robust losses lean on where the arm was not taken;
+    `propensity` (M, n): P(T = 1 | user, item, Z).
     """
 
     outcome: torch.Tensor
@@ -20,12 +21,12 @@ class Heads:
     propensity: torch.Tensor
 
     @classmethod
-    def split(cls, outputs: torch.Tensor, arms: int) -> Heads:
-        """Return the heads of a network's last layer: (M, n, 2 arms + 1)."""
-        outcome, imputed, propensity = torch.split(outputs, [arms, arms, 1], dim=-1)
+    def split(cls, outputs: torch.Tensor, outcomes: int) -> Heads:
+        """Return the heads of a network's last layer: (M, n, 2 outcomes + 1)."""
+        outcome, imputed, propensity = torch.split(outputs, [outcomes, outcomes, 1], dim=-1)
         return cls(outcome, imputed, propensity.squeeze(-1))
 
 
-def head_count(arms: int) -> int:
+def head_count(outcomes: int) -> int:
     """Return how many numbers the last layer gives per pair."""
-    return 2 * arms + 1
+    return 2 * outcomes + 1

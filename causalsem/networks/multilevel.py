@@ -18,7 +18,7 @@ class MultilevelNet(Net):
         super().__init__()
         self.settings: Multilevel
         self.shape, self.settings = shape, settings
-        m, out, du, di = shape.members, head_count(shape.arms), shape.user_traits, shape.item_traits
+        m, out, du, di = shape.members, head_count(shape.outcomes), shape.user_traits, shape.item_traits
 
         def level(*size: int) -> nn.Parameter:
             return nn.Parameter(torch.zeros(m, *size))
@@ -46,7 +46,7 @@ class MultilevelNet(Net):
             outputs = outputs + _along(slopes, x_i[inputs.item])
         if self.shape.user_traits:
             outputs = outputs + _along(_own(self.item_slopes, inputs.item, known_i), x_u[inputs.user])
-        return Heads.split(outputs, self.shape.arms)
+        return Heads.split(outputs, self.shape.outcomes)
 
     @torch.no_grad()
     def write(self, head: int, users: torch.Tensor, items: torch.Tensor, crosses: torch.Tensor, pair: torch.Tensor) -> None:

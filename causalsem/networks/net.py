@@ -14,14 +14,14 @@ from causalsem.networks.heads import Heads
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes that data give a network: entities, trait columns, width of the pair block, arms, members."""
+    """The sizes that data give a network: entities, trait columns, width of the pair block, outcome heads, members."""
 
     users: int
     items: int
     user_traits: int
     item_traits: int
     pair_block: int
-    arms: int
+    outcomes: int
     members: int
 
 
@@ -80,9 +80,9 @@ class Net(nn.Module, ABC):
         """The intercepts of the heads: (M, 1, out)."""
 
     def start_at(self, outcome: torch.Tensor, propensity: float) -> None:
-        """Start training at the base rates: `outcome` (arms,) and one propensity, on the link's scale."""
-        arms = self.shape.arms
+        """Start training at the base rates: `outcome` (outcomes,) and one propensity, on the link's scale."""
+        count = self.shape.outcomes
         with torch.no_grad():
-            self.bias[..., :arms] = outcome
-            self.bias[..., arms : 2 * arms] = outcome
+            self.bias[..., :count] = outcome
+            self.bias[..., count : 2 * count] = outcome
             self.bias[..., -1] = propensity

@@ -25,7 +25,7 @@ class TwoTowerNet(Net):
         super().__init__()
         self.settings: TwoTower
         self.shape, self.settings = shape, settings
-        out, self.first = head_count(shape.arms), (settings.hidden or (0,))[0]
+        out, self.first = head_count(shape.outcomes), (settings.hidden or (0,))[0]
         widths = (settings.dim, out, self.first)
         self.user = Tower(shape.members, shape.users, shape.user_traits, widths, rng)
         self.item = Tower(shape.members, shape.items, shape.item_traits, widths, rng)
@@ -49,7 +49,7 @@ class TwoTowerNet(Net):
             deep.append(first)
         if self.settings.hidden and deep:
             parts.append(self._deep(sum(deep[1:], start=deep[0]), inputs, rng))
-        return Heads.split(self.heads(torch.cat(parts, dim=-1)) + outputs, self.shape.arms)
+        return Heads.split(self.heads(torch.cat(parts, dim=-1)) + outputs, self.shape.outcomes)
 
     def _deep(self, h: torch.Tensor, inputs: Inputs, rng: torch.Generator | None) -> torch.Tensor:
         h = self._drop(silu(h), inputs, rng)  # (M, n, first)

@@ -10,28 +10,29 @@ import numpy as np
 from causalsem._values import FloatArray
 from causalsem.networks.multilevel import MultilevelNet
 from causalsem.outcome.closed_form import GridFit
-from causalsem.outcome.correction import STRENGTHS, Gain, choose_strength, paired_gain, pointwise_error, tempered
+from causalsem.outcome.correction import STRENGTHS, Gain, choose_strength, paired_gain, tempered
 from causalsem.outcome.counterfactuals import BAR, WEIGHTS
 from causalsem.outcome.losses import Loss
 from causalsem.outcome.run import Fitted, Run
 
 
-def fit_by_levels(run: Run, grid: GridFit, loss: Loss, weights: FloatArray) -> Fitted:
-    """Fit the outcome heads with tempered `weights` (n, 2); where the strength is free, the folds unseen by each member choose it."""
-    asked, y, binary = run.settings["correction"], run.problem.y, run.problem.scale.binary
-    free = asked is None and loss.weighted
+def fit_by_levels(run: Run, grid: GridFit, loss: Loss, arms: FloatArray) -> Fitted:
+    """Fit the outcome heads with tempered weights at propensities `arms` (n, 2); a free strength is chosen on each member's unseen fold."""
+    asked, journey = run.settings["correction"], run.journey
+    free, judged = asked is None and loss.weighted, journey.weights(arms if loss.weighted else None)
+    weights = head_weights(run, grid, loss, arms)
     found, errors, states = {}, {}, {}
     for strength in STRENGTHS if free else (1.0 if asked is None else asked,):
         found[strength] = heads_on_grid(run, grid, tempered(weights, strength))
-        errors[strength] = pointwise_error(found[strength], y, binary=binary)
+        errors[strength] = run.errors(found[strength])
         states[strength] = copy.deepcopy(run.net.state_dict())
-        told = [float((error * weights).sum() / weights.sum()) for error in errors.values()]
+        told = [float((error * judged).sum() / judged.sum()) for error in errors.values()]
         if len(told) > 1 and told[-1] > told[-2]:
             break
     gains = {}
     if free:
-        strength = choose_strength(errors, weights, run.user)
-        gained = [paired_gain(errors[0.0], error, weights, run.user) for s, error in errors.items() if s]
+        strength = choose_strength(errors, judged, run.user)
+        gained = [paired_gain(errors[0.0], error, judged, run.user) for s, error in errors.items() if s]
         gains["correction"] = max(gained, key=attrgetter("value"))
     run.net.load_state_dict(states[strength])
     run.history["outcome"] = tuple(zip(errors, told, strict=True))
@@ -39,26 +40,37 @@ def fit_by_levels(run: Run, grid: GridFit, loss: Loss, weights: FloatArray) -> F
     return fitted if run.imagined is None else with_counterfactuals(run, grid, fitted, weights)
 
 
+def head_weights(run: Run, grid: GridFit, loss: Loss, arms: FloatArray) -> FloatArray:
+    """Return the weights (n, heads) of a likelihood loss; past the first stage the naive heads tell the chance of each door."""
+    journey = run.journey
+    propensity = np.tile(arms, journey.chain.doors)
+    if loss.weighted and len(journey.problems) > 1:
+        propensity = run.reached(heads_on_grid(run, grid, tempered(journey.seen, 0.0)), arms)
+    weights = loss.row_weights(journey.seen, propensity)
+    assert weights is not None
+    return weights
+
+
 def with_counterfactuals(run: Run, grid: GridFit, fitted: Fitted, weights: FloatArray) -> Fitted:
     """Fit again with counterfactual rows at some weights, and return what is best on unseen folds."""
     assert run.imagined is not None
     own, state = tempered(weights, fitted.strength), copy.deepcopy(run.net.state_dict())
-    best, predictor, imagined_weight = Gain(-np.inf, 0.0), fitted.predictor, 0.0
+    best, outcome, imagined_weight = Gain(-np.inf, 0.0), fitted.outcome, 0.0
     for share in WEIGHTS:
-        found = heads_on_grid(run, grid, run.imagined.weights(own, share), run.imagined.outcomes(run.problem.y))
+        found = heads_on_grid(run, grid, run.imagined.weights(own, share), run.imagined.outcomes(run.journey.y))
         gain = run.gain(fitted, Fitted(found, fitted.strength), weights)
         if gain.value > best.value:
             best = gain
             if gain.clears(BAR):
-                predictor, state, imagined_weight = found, copy.deepcopy(run.net.state_dict()), share
+                outcome, state, imagined_weight = found, copy.deepcopy(run.net.state_dict()), share
     run.net.load_state_dict(state)
-    return Fitted(predictor, fitted.strength, imagined_weight, fitted.gains | {"counterfactuals": best})
+    return Fitted(outcome, fitted.strength, imagined_weight, fitted.gains | {"counterfactuals": best})
 
 
 def heads_on_grid(run: Run, grid: GridFit, weights: FloatArray, y: FloatArray | None = None) -> FloatArray:
-    """Fit the head of every observed arm, to outcomes `y` (n, 2) if given, and return its predictor out of fold: (n, 2)."""
+    """Fit every head that was taught, to outcomes `y` (n, heads) if given, and return them out of fold: (n, heads)."""
     assert isinstance(run.net, MultilevelNet)
-    for arm in run.problem.arms:
-        told = run.problem.y if y is None else y[:, arm]
-        grid.fit(run.net, arm, told, weights[:, arm], binary=run.problem.scale.binary)
+    told = run.journey.y if y is None else y
+    for head in np.flatnonzero(run.journey.seen.any(axis=0)).tolist():
+        grid.fit(run.net, head, told[:, head], weights[:, head], binary=run.journey.binary)
     return run.out_of_fold(lambda heads: heads.outcome)

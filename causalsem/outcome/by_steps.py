@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
-from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
 from causalsem._values import FloatArray
 from causalsem.networks.heads import Heads
+from causalsem.outcome.batches import Batches
 from causalsem.outcome.checkpoint import named
 from causalsem.outcome.correction import Gain, softened
 from causalsem.outcome.counterfactuals import BAR, WEIGHTS
 from causalsem.outcome.losses import Loss, LossBatch, Naive
-from causalsem.outcome.losses.base import per_arm
+from causalsem.outcome.losses.base import per_arm, propensity_error
 from causalsem.outcome.propensity import effective_sample_size
 from causalsem.outcome.run import Fitted, Run
 from causalsem.outcome.tensors import real
@@ -26,7 +27,7 @@ KEEP_PROPENSITY = 0.1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Way:
-    """One way to fit the outcome heads: a loss at propensities (n, 2) of some strength, with counterfactual rows of some weight."""
+    """One way to fit the outcome heads: a loss at propensities (n, heads) of some strength, with counterfactual rows of some weight."""
 
     stage: str
     loss: Loss
@@ -35,15 +36,21 @@ class Way:
     imagined: float = 0.0
 
 
-def fit_by_steps(run: Run, loss: Loss, floored: FloatArray) -> Fitted:
-    """Fit the heads at propensities `floored` (n, 2); several ways begin from the same start, and the simplest stays unless beaten."""
-    asked, seen = run.settings["correction"], run.problem.seen
-    free, weights = asked is None and loss.weighted, seen / floored if loss.weighted else seen
-    strength, gains = 1.0 if asked is None else asked, {}
-    corrected = Way("outcome", Naive() if asked == 0 else loss, softened(floored, seen, strength), strength)
-    if not free and run.imagined is None:
+def fit_by_steps(run: Run, loss: Loss, arms: FloatArray) -> Fitted:
+    """Fit the heads at propensities `arms` (n, 2); several ways begin from the same start, and the simplest stays unless beaten.
+
+    Past the first stage the chance to be where a head learns is that of the arm times that of its door, which the naive heads tell.
+    """
+    journey, asked, gains = run.journey, run.settings["correction"], {}
+    free, weights = asked is None and loss.weighted, journey.weights(arms if loss.weighted else None)
+    strength = 1.0 if asked is None else asked
+    naive = Way("naive", Naive(), np.tile(arms, journey.chain.doors), 0.0)
+    through_doors = loss.weighted and asked != 0 and len(journey.problems) > 1
+    propensity = run.reached(attempt(run, naive), arms) if through_doors else naive.propensity
+    corrected = Way("outcome", Naive() if asked == 0 else loss, softened(propensity, journey.seen, strength), strength)
+    if not (free or through_doors or run.imagined is not None):
         return Fitted(fit_heads(run, corrected), strength)
-    best = Way("naive", Naive(), floored, 0.0) if free else corrected
+    best = naive if free else corrected
     if free:
         best, gains["correction"] = better(run, best, [corrected], weights)
     if run.imagined is not None:
@@ -78,32 +85,26 @@ def attempt(run: Run, way: Way) -> FloatArray:
 
 
 def fit_heads(run: Run, way: Way) -> FloatArray:
-    """Train the outcome heads one way and return their predictors out of fold: (n, 2)."""
-    problem, loss, floored = run.problem, way.loss, way.propensity
-    y, seen = real(problem.y, run.device)[:, None], real(problem.seen, run.device)
-    teaching = problem.observed | loss.needs_unseen
+    """Train the outcome heads one way and return them out of fold: (n, heads)."""
+    journey, loss, seen = run.journey, way.loss, run.journey.seen
+    teaching = journey.observed | loss.needs_unseen
     share = float(teaching.mean())
     # Weights average one over the pairs that teach; the others would only be carried along.
-    e, treatment = real(floored / share, run.device), real(problem.treatment, run.device)
-    taken, floor = torch.stack([1 - treatment, treatment], dim=1), e.amin(dim=0)
+    batch_of = Batches.of(journey, way.propensity / share, run.data.user)
     alive = KEEP_PROPENSITY if share == 1 else 0.0
     imagine = imagination(run) if way.imagined else None
 
-    def batch_of(rows: torch.Tensor) -> LossBatch:
-        user = run.data.user[rows]
-        return LossBatch(y[rows], taken[rows], seen[rows], e[rows], floor, user, problem.scale.binary)
-
     def objective(heads: Heads, rows: torch.Tensor) -> torch.Tensor:
-        kept = cross_entropy(heads.propensity, treatment[rows], reduction="none").mean(dim=1)
-        told = loss.objective(heads, batch_of(rows)) + alive * kept
-        return told if imagine is None else told + way.imagined * imagine(heads, batch_of(rows), rows)
+        batch = batch_of(rows)
+        told = loss.objective(heads, batch) + alive * propensity_error(heads, batch)
+        return told if imagine is None else told + way.imagined * imagine(heads, batch, rows)
 
     def judge(heads: Heads, rows: torch.Tensor) -> torch.Tensor:
         return loss.judge(heads, batch_of(rows))
 
-    arms = problem.seen.sum(axis=0)
-    weighted = [effective_sample_size(w) for w in (problem.seen / floored).T] if loss.weighted else arms
-    run.train(way.stage, objective, judge, (*weighted, *arms, float(len(y))), teaching)
+    taught = seen.sum(axis=0)
+    weighted = [effective_sample_size(w) for w in (seen / way.propensity).T] if loss.weighted else taught
+    run.train(way.stage, objective, judge, (*weighted, *taught, float(len(seen))), teaching)
     return run.out_of_fold(lambda heads: heads.outcome)
 
 

@@ -31,8 +31,8 @@ class Counterfactuals:
     arm: FloatArray
 
     def outcomes(self, y: FloatArray) -> FloatArray:
-        """Return factual outcomes `y` (n,) in the arm that was taken, counterfactual ones in the other: (n, 2)."""
-        return np.where(self.arm > 0, self.y[:, None], y[:, None])
+        """Return factual outcomes `y` (n, 2) in the arm that was taken, counterfactual ones in the other: (n, 2)."""
+        return np.where(self.arm > 0, self.y[:, None], y)
 
     def weights(self, weights: FloatArray, share: float) -> FloatArray:
         """Return `weights` (n, 2) with the counterfactual rows of each arm added at `share` of its sum."""

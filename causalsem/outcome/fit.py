@@ -21,12 +21,14 @@ from causalsem.outcome.correction import tempered
 from causalsem.outcome.counterfactuals import Counterfactuals
 from causalsem.outcome.counterfactuals import counterfactuals as imagined
 from causalsem.outcome.encoder import Encoded, Encoder, check_pairs
+from causalsem.outcome.journey import Journey
 from causalsem.outcome.losses import DR, SNIPS, Loss
 from causalsem.outcome.losses.table import loss_of
-from causalsem.outcome.model import OutcomeModel
-from causalsem.outcome.problem import Problem, target
+from causalsem.outcome.model import Answer, OutcomeModel
+from causalsem.outcome.problem import target
 from causalsem.outcome.propensities.base import Exposures, Propensity
 from causalsem.outcome.propensity import Calibration, arm_propensities, calibrate, check_overlap, check_propensities, effective_sample_size
+from causalsem.outcome.stages import Parents, find_stages
 
 if TYPE_CHECKING:
     from causalsem.identify import AdjustmentSet
@@ -40,6 +42,7 @@ def fit_outcome(
     network: TwoTower | Multilevel | None = None,
     *,
     loss: Loss | str | None = None,
+    stages: Sequence[str] | str | None = None,
     features: Sequence[str] = (),
     propensity: str | Propensity | None = None,
     members: int = 5,
@@ -60,6 +63,12 @@ def fit_outcome(
     T = `adjust.treatment` (0/1), Y = `adjust.outcome` (0/1, or a number; NaN where it was not observed), Z =
     `adjust.variables`; `features` are further columns that may not be forbidden. Pairs must hold the untreated too:
     with unit ("user", "item") these are the pairs without exposure.
+
+    `stages` names the behaviours from the treatment to the outcome and beyond, in order, such as ("browse", "cart", "buy",
+    "review"), or "all" of them that the graph behind `adjust` (else the table's tiers) places after the treatment. Each is then
+    a head, its chance given the stages before it, and E[stage | do(T)] the product of these chances, summed over the ways to it
+    (see `Chain`): no mediator is ever an input, and every stage learns from all pairs that could reach it. Every loss corrects
+    the selection into each stage as it corrects that into the treatment. All stages are 0/1.
 
     The pairs are cut into `members` folds and as many networks fitted side by side, each blind to its fold. First their
     propensity heads learn P(T = 1 | user, item, Z), unless `propensity` names a column that holds it or is a method
@@ -100,15 +109,17 @@ def fit_outcome(
     column = propensity if isinstance(propensity, str) else None
     names = _columns(pairs, adjust, features, column)
     warn_of_other_unit(adjust.graph.provenance if adjust.graph else {}, pairs.unit, stacklevel=3)
+    parents = find_stages(pairs, adjust, stages, names)
     encoder = Encoder.learn(pairs, names, seed)
     encoded = encoder.encode(pairs)
     network, loss = _method(network, None if loss is None else loss_of(loss), encoded, members)
     learning_rate = network.usual_rate if learning_rate is None else learning_rate
-    problem = _problem(pairs, adjust, loss)
+    journey = _journey(pairs, adjust, parents, loss, counterfactuals)
     settings: dict[str, Any] = {
         "loss": loss.name,
         "loss_settings": asdict(loss),  # type: ignore[call-overload]  # every loss is a dataclass
         "network": {"kind": type(network).__name__, **asdict(network)},
+        "stages": parents,
         "features": features,
         "propensity": {"method": propensity.name} | asdict(propensity) if isinstance(propensity, Propensity) else propensity,  # type: ignore[call-overload]  # a dataclass
         **{"members": members, "clip": clip, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate},
@@ -118,9 +129,9 @@ def fit_outcome(
     }
     rows = None
     if counterfactuals is not None:
-        rows = imagined(counterfactuals, pairs, adjust.treatment, adjust.outcome, names, problem, seed)
+        rows = imagined(counterfactuals, pairs, adjust.treatment, adjust.outcome, names, journey.problems[0], seed)
     settings = json.loads(json_text(settings))  # as they come back from a file
-    return _fit(pairs, adjust, names, encoder, encoded, network, loss, propensity, problem, settings, device, checkpoint, rows)
+    return _fit(pairs, adjust, names, encoder, encoded, network, loss, propensity, journey, settings, device, checkpoint, rows)
 
 
 def _method(network: TwoTower | Multilevel | None, loss: Loss | None, encoded: Encoded, members: int) -> tuple[TwoTower | Multilevel, Loss]:
@@ -141,7 +152,7 @@ def _fit(
     network: TwoTower | Multilevel,
     loss: Loss,
     propensity: str | Propensity | None,
-    problem: Problem,
+    journey: Journey,
     settings: dict[str, Any],
     device: str,
     checkpoint: str | os.PathLike[str] | None,
@@ -151,16 +162,13 @@ def _fit(
     from causalsem.outcome.run import Run
 
     given = check_propensities(pairs.complete([propensity])[:, 0], propensity) if isinstance(propensity, str) else None
-    state = Checkpoint.open(checkpoint, _fingerprint(encoded, problem, given, settings, rows))
-    run = Run(network, encoded, problem, settings, device, state, rows)
-    e, calibration = _propensities(run, propensity, given, Exposures(encoded, problem.treatment, pairs.column(adjust.outcome)))
-    floored = arm_propensities(e, problem.treatment, settings["clip"])
-    check_overlap(e, floored, problem.treatment, pairs.complete(names), names)
+    state = Checkpoint.open(checkpoint, _fingerprint(encoded, journey, given, settings, rows))
+    run = Run(network, encoded, journey, settings, device, state, rows)
+    e, calibration = _propensities(run, propensity, given, Exposures(encoded, journey.treatment, pairs.column(adjust.outcome)))
+    floored = arm_propensities(e, journey.treatment, settings["clip"])
+    check_overlap(e, floored, journey.treatment, pairs.complete(names), names)
     heads = _heads(run, loss, floored)
-    weights = problem.seen / floored if loss.weighted else problem.seen
-    # A pair's prediction is as debiased as its heads, no more; the average over pairs is doubly robust whatever they are.
-    scale, targeted = target(problem, heads.predictor, tempered(weights, heads.strength)), target(problem, heads.predictor, weights)
-    means = [float(targeted.mean(heads.predictor[:, arm], arm).mean()) if arm in problem.arms else np.nan for arm in (0, 1)]
+    weights = journey.problem_of(adjust.outcome).seen / (floored if loss.weighted else 1)
     return OutcomeModel(
         net=run.net,
         encoder=encoder,
@@ -168,13 +176,11 @@ def _fit(
         outcome=adjust.outcome,
         adjustment=tuple(adjust.variables),
         features=tuple(settings["features"]),
-        scale=scale,
+        chain=journey.chain,
+        answers=_answers(run, heads, floored if loss.weighted else np.ones_like(floored)),
         calibration=calibration,
         folds=run.folds,
         propensity=e,
-        fitted=np.column_stack([scale.mean(heads.predictor[:, arm], arm) for arm in (0, 1)]),
-        means=(means[0], means[1]),
-        arms=problem.arms,
         effective_n=(effective_sample_size(weights[:, 0]), effective_sample_size(weights[:, 1])),
         clipped=float((floored > np.column_stack([1 - e, e])).any(axis=1).mean()),
         history=run.history,
@@ -185,15 +191,30 @@ def _fit(
     )
 
 
+def _answers(run: Run, heads: Fitted, propensity: FloatArray) -> dict[str, Answer]:
+    """Return what the heads say of every stage.
+
+    A pair's prediction is as debiased as its heads, no more; the average over pairs is doubly robust whatever they are.
+    """
+    answers, predictors = {}, run.predictors(heads.outcome)
+    for k, (name, problem) in enumerate(zip(run.journey.chain.names, run.journey.problems, strict=True)):
+        predictor, weights = predictors[:, k], problem.seen / propensity
+        scale, targeted = target(problem, predictor, tempered(weights, heads.strength)), target(problem, predictor, weights)
+        fitted = np.column_stack([scale.mean(predictor[:, arm], arm) for arm in (0, 1)])
+        means = [float(targeted.mean(predictor[:, arm], arm).mean()) if arm in problem.arms else np.nan for arm in (0, 1)]
+        answers[name] = Answer(scale, fitted, (means[0], means[1]), problem.arms)
+    return answers
+
+
 def _heads(run: Run, loss: Loss, floored: FloatArray) -> Fitted:
     """Fit the outcome heads at propensities `floored` (n, 2): on the grid where network, data and loss allow it, else in steps."""
     from causalsem.outcome.by_levels import fit_by_levels
     from causalsem.outcome.by_steps import fit_by_steps
+    from causalsem.outcome.closed_form import takes_likelihood
 
-    weights = None if run.grid is None else loss.row_weights(run.problem.seen, floored)
-    if run.grid is None or weights is None:
+    if run.grid is None or not takes_likelihood(loss):
         return fit_by_steps(run, loss, floored)
-    return fit_by_levels(run, run.grid, loss, weights)
+    return fit_by_levels(run, run.grid, loss, floored)
 
 
 def _propensities(
@@ -212,14 +233,16 @@ def _propensities(
     return calibration(raw), calibration
 
 
-def _problem(pairs: BehaviourTable, adjust: AdjustmentSet, loss: Loss) -> Problem:
-    """Return the numbers of the fit, or say that the loss cannot take this outcome."""
-    problem = Problem.of(pairs, adjust.treatment, adjust.outcome)
-    if loss.needs_binary and not problem.scale.binary:
+def _journey(pairs: BehaviourTable, adjust: AdjustmentSet, parents: Parents | None, loss: Loss, imagined: SEMFit | None) -> Journey:
+    """Return the numbers of the fit, or say that the loss or the counterfactuals cannot take them."""
+    if parents is not None and imagined is not None:
+        raise SettingError("counterfactual rows know the outcome, not the stages before it; leave out stages or counterfactuals")
+    journey = Journey.of(pairs, adjust.treatment, adjust.outcome, parents)
+    if loss.needs_binary and not journey.binary:
         raise SettingError(
             f"loss {loss.name!r} needs a 0/1 outcome and {adjust.outcome!r} has other values; use DR() or cut it at a threshold"
         )
-    return problem
+    return journey
 
 
 def _columns(pairs: BehaviourTable, adjust: AdjustmentSet, features: Sequence[str], propensity: str | None) -> tuple[str, ...]:
@@ -250,7 +273,7 @@ def _check_settings(members: int, clip: float, epochs: int | None, batch_size: i
 
 
 def _fingerprint(
-    encoded: Encoded, problem: Problem, given: FloatArray | None, settings: dict[str, Any], rows: Counterfactuals | None
+    encoded: Encoded, journey: Journey, given: FloatArray | None, settings: dict[str, Any], rows: Counterfactuals | None
 ) -> str:
     """Return a hash of data and settings, so that a checkpoint is never continued with others."""
     digest = hashlib.sha256(json_text(settings).encode())
@@ -260,9 +283,8 @@ def _fingerprint(
         encoded.pair,
         encoded.user_traits,
         encoded.item_traits,
-        problem.treatment,
-        problem.y,
-        problem.observed,
+        journey.treatment,
+        *(array for problem in journey.problems for array in (problem.y, problem.observed)),
         given,
         None if rows is None else rows.y,
     )

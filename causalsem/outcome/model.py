@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -14,11 +14,16 @@ import numpy as np
 from causalsem._cards import mimebundle
 from causalsem._values import FloatArray, IntArray, frozen, json_text, read_json, write_text
 from causalsem.behaviour import BehaviourTable
-from causalsem.errors import AssumptionWarning, DataError
+from causalsem.errors import AssumptionWarning, DataError, check_names
+from causalsem.outcome.chain import ARMS, Chain
 from causalsem.outcome.encoder import Encoded, Encoder, Side
 from causalsem.outcome.propensity import Calibration
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+    from causalsem.networks.heads import Heads
     from causalsem.networks.net import Net
 
 FORMAT = "causalsem-outcome-model"
@@ -47,17 +52,39 @@ class Scale:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What a fit found of one stage: its link, its expected values `fitted` (n, 2) of the training pairs, out of fold.
+
+    `means` (2,) is its average over the pairs under do(T = 0) and do(T = 1), doubly robust, NaN for an arm never observed;
+    `arms` are the treatments under which it was observed at all.
+    """
+
+    scale: Scale
+    fitted: FloatArray
+    means: tuple[float, float]
+    arms: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fitted", frozen(self.fitted))
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any], fitted: FloatArray) -> Answer:
+        """Return the answer that JSON holds, with its array."""
+        scale = Scale(**(told["scale"] | {"shift": tuple(told["scale"]["shift"])}))
+        return cls(scale, fitted, (_number(told["means"][0]), _number(told["means"][1])), tuple(told["arms"]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class OutcomeModel:
     """E[Y | do(T = t), user, item, Z] from an ensemble of networks, each blind to one fold of the pairs.
 
     `folds` (n,): the fold of each training pair, which member `folds[k]` never saw; `propensity` (n,): its calibrated
-    P(T = 1 | user, item, Z) from that member; `fitted` (n, 2): its expected outcomes under T = 0 and T = 1, out of fold;
-    `means` (2,): the average of Y over the pairs under do(T = 0) and do(T = 1), doubly robust, NaN for an arm never observed.
+    P(T = 1 | user, item, Z) from that member; `answers`: by stage of the `chain`, its expected values under T = 0 and T = 1, out
+    of fold (`fitted` (n, 2) are those of the outcome).
     `effective_n` is the effective sample size of each arm under the weights used, `clipped` the share of pairs
     whose propensity was raised to the floor, `strength` the power of the weights (0: none, 1: the full correction),
     `counterfactual_weight` that of counterfactual rows; `gains` by how much each choice that unseen folds made lowers their weighted
     error, and its standard error over users (a correction must gain one of them to be kept, counterfactual rows two),
-    `arms` the treatments whose outcomes were observed at all,
     `history` the (training objective, held-out error) of every epoch by stage, `settings` what the model was made with.
     """
 
@@ -67,13 +94,11 @@ class OutcomeModel:
     outcome: str
     adjustment: tuple[str, ...]
     features: tuple[str, ...]
-    scale: Scale
+    chain: Chain
+    answers: Mapping[str, Answer]
     calibration: Calibration
     folds: IntArray
     propensity: FloatArray
-    fitted: FloatArray
-    means: tuple[float, float]
-    arms: tuple[int, ...]
     effective_n: tuple[float, float]
     clipped: float
     history: Mapping[str, tuple[tuple[float, float], ...]]
@@ -85,7 +110,7 @@ class OutcomeModel:
     def __post_init__(self) -> None:
         object.__setattr__(self, "folds", frozen(self.folds, np.int64))
         object.__setattr__(self, "propensity", frozen(self.propensity))
-        object.__setattr__(self, "fitted", frozen(self.fitted))
+        object.__setattr__(self, "answers", MappingProxyType(dict(self.answers)))
         object.__setattr__(self, "history", MappingProxyType(dict(self.history)))
         object.__setattr__(self, "gains", MappingProxyType(dict(self.gains)))
         object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
@@ -96,30 +121,75 @@ class OutcomeModel:
         return self.net.shape.members
 
     @property
+    def stages(self) -> tuple[str, ...]:
+        """The behaviours that the model answers for, in order: the outcome, and those on the way to it or beyond."""
+        return self.chain.names
+
+    @property
+    def scale(self) -> Scale:
+        """The link of the outcome."""
+        return self.answers[self.outcome].scale
+
+    @property
+    def fitted(self) -> FloatArray:
+        """The expected outcomes of the training pairs under T = 0 and T = 1, out of fold: (n, 2)."""
+        return self.answers[self.outcome].fitted
+
+    @property
+    def arms(self) -> tuple[int, ...]:
+        """The treatments under which the outcome was observed at all."""
+        return self.answers[self.outcome].arms
+
+    @property
     def lift(self) -> float:
         """The average of E[Y | do(T=1)] − E[Y | do(T=0)] over the training pairs: out of fold and doubly robust."""
-        self.check_arm(0)
-        self.check_arm(1)
-        return self.means[1] - self.means[0]
+        return self.lifts[self.outcome]
 
-    def predict(self, pairs: BehaviourTable, treatment: int = 1) -> FloatArray:
-        """Return E[Y | do(T = treatment), user, item, Z] of each pair: (n,).
+    @property
+    def lifts(self) -> dict[str, float]:
+        """The same average for every stage."""
+        for stage in self.stages:
+            self.check_arm(0, stage)
+            self.check_arm(1, stage)
+        return {stage: answer.means[1] - answer.means[0] for stage, answer in self.answers.items()}
+
+    def predict(self, pairs: BehaviourTable, treatment: int = 1, *, stage: str | None = None) -> FloatArray:
+        """Return E[Y | do(T = treatment), user, item, Z] of each pair, or that of another stage of the chain: (n,).
 
         Users and items unseen in training are answered from their traits, with an AssumptionWarning that says so.
         """
-        return self.predict_members(self.encode(pairs), treatment).mean(axis=0)
+        return self.predict_members(self.encode(pairs), treatment, stage=stage).mean(axis=0)
+
+    def predict_steps(self, pairs: BehaviourTable, treatment: int = 1) -> pd.DataFrame:
+        """Return what each head says of each pair under do(T = treatment): the chance of a stage given those before it.
+
+        A column is named for what it stands for, such as "browse", "cart | browse", "buy | browse, no cart". The chance of a
+        stage is the product of these on the way to it, summed over ways, and shifted to the right level by targeting.
+        """
+        import pandas as pd
+        import torch
+
+        if len(self.stages) == 1:
+            return pd.DataFrame({self.outcome: self.predict(pairs, treatment)})
+        self.check_arm(treatment)
+        heads = self._heads(self.encode(pairs), lambda heads: torch.sigmoid(heads.outcome))  # (M, n, doors × arms)
+        return pd.DataFrame(heads.mean(axis=0)[:, treatment::ARMS], columns=list(self.chain.door_names))
 
     def predict_propensity(self, pairs: BehaviourTable) -> FloatArray:
         """Return the calibrated P(T = 1 | user, item, Z) of each pair by the network's propensity head: (n,)."""
         from scipy.special import expit
 
-        heads = self._heads(self.encode(pairs))
-        return self.calibration(np.asarray(expit(heads[..., -1].mean(axis=0))))
+        logits = self._heads(self.encode(pairs), lambda heads: heads.propensity)
+        return self.calibration(np.asarray(expit(logits.mean(axis=0))))
 
-    def predict_members(self, encoded: Encoded, treatment: int = 1) -> FloatArray:
-        """Return each member's expected outcome of encoded pairs: (members, n)."""
-        self.check_arm(treatment)
-        return self.scale.mean(self._heads(encoded)[..., treatment], treatment)
+    def predict_members(self, encoded: Encoded, treatment: int = 1, *, stage: str | None = None) -> FloatArray:
+        """Return each member's expected outcome (or other stage) of encoded pairs: (members, n)."""
+        from causalsem.outcome.chances import predictors
+
+        stage = self.outcome if stage is None else stage
+        self.check_arm(treatment, stage)
+        k, scale = self.stages.index(stage), self.answers[stage].scale
+        return scale.mean(self._heads(encoded, lambda heads: predictors(self.chain, heads.outcome)[..., k, treatment]), treatment)
 
     def encode(self, pairs: BehaviourTable) -> Encoded:
         """Return pairs as the network reads them; warns when some users or items are strangers."""
@@ -127,16 +197,19 @@ class OutcomeModel:
         warn_of_strangers(encoded, self.encoder)
         return encoded
 
-    def check_arm(self, treatment: int) -> None:
-        """Raise DataError for a treatment whose outcomes were never observed."""
-        if treatment not in self.arms:
+    def check_arm(self, treatment: int, stage: str | None = None) -> None:
+        """Raise DataError for a treatment under which the outcome (or other stage) was never observed, UnknownNameError for no stage."""
+        stage = self.outcome if stage is None else stage
+        check_names([stage], self.stages, what="stage", where="the model's chain")
+        arms = self.answers[stage].arms
+        if treatment not in arms:
             raise DataError(
-                f"no outcome of {self.outcome!r} was observed under {self.treatment} = {treatment}; ask for one of {self.arms}",
-                arms=self.arms,
+                f"no outcome of {stage!r} was observed under {self.treatment} = {treatment}; ask for one of {arms}",
+                arms=arms,
             )
 
-    def _heads(self, encoded: Encoded) -> FloatArray:
-        """Return the last layer of every member: (members, n, 5)."""
+    def _heads(self, encoded: Encoded, pick: Callable[[Heads], torch.Tensor]) -> FloatArray:
+        """Return what `pick` takes of every member's heads (M, n, …)."""
         import torch
 
         from causalsem.outcome.tensors import inputs_of
@@ -146,7 +219,7 @@ class OutcomeModel:
         with torch.no_grad():
             for start in range(0, len(encoded), CHUNK):
                 heads = self.net(inputs_of(encoded, slice(start, start + CHUNK), self.members, self.net.bias.device))
-                parts.append(torch.cat([heads.outcome, heads.imputed, heads.propensity[..., None]], dim=-1).cpu().numpy())
+                parts.append(pick(heads).cpu().numpy())
         stacked: FloatArray = np.concatenate(parts, axis=1).astype(np.float64)
         return stacked
 
@@ -163,8 +236,8 @@ class OutcomeModel:
             "draw_weights": self.encoder.draw_weights,
             "folds": self.folds,
             "propensity": self.propensity,
-            "fitted": self.fitted,
         }
+        arrays |= {f"fitted.{stage}": answer.fitted for stage, answer in self.answers.items()}
         tensors = {f"net.{k}": v for k, v in self.net.state_dict().items()} | {k: torch.tensor(v) for k, v in arrays.items()}
         write_tensors(path, {"format": FORMAT}, tensors)
         write_text(Path(path).with_suffix(".json"), json_text(self._about()))
@@ -183,10 +256,11 @@ class OutcomeModel:
             "users": {"ids": e.user.ids, "traits": e.user.names},
             "items": {"ids": e.item.ids, "traits": e.item.names},
             "pair": {"names": e.pair_names, "centre": e.centre, "scale": e.scale},
-            "scale": asdict(self.scale),
+            "chain": [asdict(stage) for stage in self.chain.stages],
+            "answers": {
+                stage: {"scale": asdict(answer.scale), "means": answer.means, "arms": answer.arms} for stage, answer in self.answers.items()
+            },
             "calibration": asdict(self.calibration),
-            "means": self.means,
-            "arms": self.arms,
             "effective_n": self.effective_n,
             "clipped": self.clipped,
             "history": dict(self.history),
@@ -218,7 +292,7 @@ class OutcomeModel:
         }
         pair = about["pair"]
         draws = (arrays["draws"], arrays["draw_weights"])
-        scale = Scale(**(about["scale"] | {"shift": tuple(about["scale"]["shift"])}))
+        answers = {stage: Answer.of(told, arrays[f"fitted.{stage}"]) for stage, told in about["answers"].items()}
         return cls(
             net,
             Encoder(sides["user"], sides["item"], tuple(pair["names"]), pair["centre"], pair["scale"], *draws),
@@ -226,13 +300,11 @@ class OutcomeModel:
             about["outcome"],
             tuple(about["adjustment"]),
             tuple(about["features"]),
-            scale,
+            Chain.of(about["chain"]),
+            answers,
             Calibration(**about["calibration"]),
             arrays["folds"],
             arrays["propensity"],
-            arrays["fitted"],
-            (_number(about["means"][0]), _number(about["means"][1])),
-            tuple(about["arms"]),
             (about["effective_n"][0], about["effective_n"][1]),
             about["clipped"],
             {stage: tuple((a, b) for a, b in epochs) for stage, epochs in about["history"].items()},
@@ -247,10 +319,13 @@ class OutcomeModel:
         lift = f"{self.lift:.4g}" if self.arms == (0, 1) else "unknown (one arm observed)"
         return (
             f"OutcomeModel({self.treatment} ⇒ {self.outcome} | {{{', '.join(self.adjustment)}}}, loss {self.settings.get('loss', '?')}, "
-            f"correction at strength {self.strength:g}, {self._augmented()}"
+            f"{self._staged()}correction at strength {self.strength:g}, {self._augmented()}"
             f"{len(e.user.ids):,} users × {len(e.item.ids):,} items, {self.members} members, mean lift {lift}, "
             f"effective n {self.effective_n[0]:,.0f} / {self.effective_n[1]:,.0f}, {self.clipped:.1%} clipped)"
         )
+
+    def _staged(self) -> str:
+        return f"stages {' → '.join(self.stages)}, " if len(self.stages) > 1 else ""
 
     def _augmented(self) -> str:
         if "counterfactuals" not in self.gains:

@@ -17,27 +17,28 @@ from causalsem.networks.heads import Heads
 from causalsem.networks.multilevel import MultilevelNet
 from causalsem.networks.net import Shape
 from causalsem.networks.settings import Multilevel, TwoTower
+from causalsem.outcome.chain import ARMS
+from causalsem.outcome.chances import chances, predictors
 from causalsem.outcome.checkpoint import Checkpoint
 from causalsem.outcome.closed_form import GridFit, fits_grid
 from causalsem.outcome.correction import Gain, paired_gain, pointwise_error, tempered
 from causalsem.outcome.counterfactuals import Counterfactuals
 from causalsem.outcome.encoder import Encoded
 from causalsem.outcome.folds import fold_ids, fold_rows, pace
-from causalsem.outcome.problem import Problem, target
+from causalsem.outcome.journey import Journey
+from causalsem.outcome.problem import target
 from causalsem.outcome.tensors import device_of, real, training_data, whole
 from causalsem.outcome.train import Objective, Plan, train
-
-PROPENSITY_HEAD = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """What the outcome heads came to: predictors out of fold (n, 2), and the choices that unseen folds made.
+    """What the outcome heads came to, out of fold (n, heads), and the choices that unseen folds made.
 
     `strength` is the power of the weights, `imagined_weight` that of counterfactual rows; `gains` tells what each choice gained.
     """
 
-    predictor: FloatArray
+    outcome: FloatArray
     strength: float
     imagined_weight: float = 0.0
     gains: dict[str, Gain] = field(default_factory=dict)
@@ -50,24 +51,22 @@ class Run:
         self,
         network: TwoTower | Multilevel,
         encoded: Encoded,
-        problem: Problem,
+        journey: Journey,
         settings: dict[str, Any],
         device: str,
         checkpoint: Checkpoint,
         imagined: Counterfactuals | None = None,
     ) -> None:
         self.device = device_of(device)
-        self.problem, self.checkpoint, self.settings = problem, checkpoint, settings
+        self.journey, self.checkpoint, self.settings = journey, checkpoint, settings
         self.user, self.imagined = encoded.user, imagined
         seed, members = settings["seed"], settings["members"]
         self.folds = fold_ids(len(encoded), members, np.random.default_rng(seed))
         everything = np.ones(len(encoded), dtype=bool)
         self.data = training_data(encoded, *fold_rows(self.folds, members, everything), self.device)
-        traits = encoded.user_traits, encoded.item_traits
-        shape = Shape(len(traits[0]), len(traits[1]), traits[0].shape[1], traits[1].shape[1], encoded.pair.shape[1], 2, members)
-        self.net = build(shape, network, torch.Generator().manual_seed(seed))
-        share = float(problem.treatment.mean())
-        self.net.start_at(torch.tensor(problem.base, dtype=torch.float32), float(np.log(share / (1 - share))))
+        self.net = build(_shape(encoded, journey, members), network, torch.Generator().manual_seed(seed))
+        share = float(journey.treatment.mean())
+        self.net.start_at(torch.tensor(journey.base, dtype=torch.float32), float(np.log(share / (1 - share))))
         self.net.to(self.device)
         self.rng = torch.Generator(self.device).manual_seed(seed)
         self.grid: GridFit | None = None
@@ -83,21 +82,21 @@ class Run:
             return kept["propensity"].numpy()
         if self.grid is not None:
             return self._propensity_on_grid(self.grid)
-        treatment = real(self.problem.treatment, self.device)
+        treatment = real(self.journey.treatment, self.device)
 
         def objective(heads: Heads, rows: torch.Tensor) -> torch.Tensor:
             return cross_entropy(heads.propensity, treatment[rows], reduction="none").mean(dim=1)
 
-        self.train("propensity", objective, objective, (float(len(treatment)),) * 5)
+        self.train("propensity", objective, objective, (float(len(treatment)),) * (2 * self.journey.heads + 1))
         e: FloatArray = expit(self.out_of_fold(lambda heads: heads.propensity[..., None])[:, 0])
         kept["propensity"] = torch.from_numpy(e)
         kept["propensity_history"] = torch.tensor(self.history["propensity"], dtype=torch.float64)
         return e
 
     def _propensity_on_grid(self, grid: GridFit) -> FloatArray:
-        net, t = self.net, self.problem.treatment
+        net, t = self.net, self.journey.treatment
         assert isinstance(net, MultilevelNet)
-        grid.fit(net, PROPENSITY_HEAD, t, np.ones_like(t), binary=True)
+        grid.fit(net, 2 * self.journey.heads, t, np.ones_like(t), binary=True)
         predictor = self.out_of_fold(lambda heads: heads.propensity[..., None])
         error = float(pointwise_error(predictor, t, binary=True).mean())
         self.history["propensity"] = ((error, error),)
@@ -106,7 +105,7 @@ class Run:
     def train(
         self, stage: str, objective: Objective, judge: Objective, information: tuple[float, ...], teaching: BoolArray | None = None
     ) -> None:
-        """Train one stage on the pairs that teach (all, if None); `information` (5,) is how many pairs stand behind each head."""
+        """Train one stage on the pairs that teach (all, if None); `information` (outputs,) is how many pairs stand behind each."""
         self.checkpoint.stage = stage
         data, n = self.data, len(self.folds)
         if teaching is not None and not teaching.all():
@@ -136,11 +135,32 @@ class Run:
             found[index] = answers[m, : len(index)]
         return found
 
-    def gain(self, before: Fitted, after: Fitted, weights: FloatArray) -> Gain:
-        """Return what one fit gains on another under the full `weights` (n, 2), both judged as they will be used."""
-        return paired_gain(self._error(before, weights), self._error(after, weights), weights, self.user)
+    def reached(self, outcome: FloatArray, arms: FloatArray) -> FloatArray:
+        """Return the chance of each pair to be where each head learns, floored: heads (n, heads) and P(T = arm) (n, 2) → (n, heads)."""
+        at_door = chances(self.journey.chain, torch.from_numpy(outcome)).door.exp().numpy()  # (n, doors, arms)
+        here = (at_door * arms[:, None, :]).reshape(len(arms), -1)
+        return np.maximum(here, self.settings["clip"] * self.journey.taken.mean(axis=0))
 
-    def _error(self, fitted: Fitted, weights: FloatArray) -> FloatArray:
-        """Return the pointwise errors (n, 2) at the level that predictions get: that of the weights the fit believes."""
-        shift = target(self.problem, fitted.predictor, tempered(weights, fitted.strength)).shift
-        return pointwise_error(fitted.predictor + np.asarray(shift), self.problem.y, binary=self.problem.scale.binary)
+    def predictors(self, outcome: FloatArray) -> FloatArray:
+        """Return the predictor of every stage under each arm: heads (n, heads) → (n, K, arms)."""
+        return np.asarray(predictors(self.journey.chain, torch.from_numpy(outcome)).numpy())
+
+    def gain(self, before: Fitted, after: Fitted, weights: FloatArray) -> Gain:
+        """Return what one fit gains on another under the full `weights` (n, K × arms), both judged as they will be used."""
+        own = [self.errors(fitted.outcome, tempered(weights, fitted.strength)) for fitted in (before, after)]
+        return paired_gain(own[0], own[1], weights, self.user)
+
+    def errors(self, outcome: FloatArray, believed: FloatArray | None = None) -> FloatArray:
+        """Return the pointwise errors of every stage under each arm, at the level of the `believed` weights if given: (n, K × arms)."""
+        columns, predictors = [], self.predictors(outcome)
+        for k, problem in enumerate(self.journey.problems):
+            predictor = predictors[:, k]
+            if believed is not None:
+                predictor = predictor + np.asarray(target(problem, predictor, believed[:, ARMS * k : ARMS * (k + 1)]).shift)
+            columns.append(pointwise_error(predictor, problem.y, binary=problem.scale.binary))
+        return np.concatenate(columns, axis=1)
+
+
+def _shape(encoded: Encoded, journey: Journey, members: int) -> Shape:
+    users, items = encoded.user_traits, encoded.item_traits
+    return Shape(len(users), len(items), users.shape[1], items.shape[1], encoded.pair.shape[1], journey.heads, members)

@@ -10,6 +10,7 @@ import torch
 from causalsem.errors import SettingError, UnknownNameError
 from causalsem.networks.heads import Heads
 from causalsem.outcome import DCMT, DR, DRMSE, ESMM, IPS, IPSV2, SNIPS, UBPR, Naive
+from causalsem.outcome.chain import direct
 from causalsem.outcome.losses import LOSSES, LossBatch, loss_of
 
 ARMS, MEMBERS, N = 2, 2, 40
@@ -24,8 +25,13 @@ def a_batch(seed=0, binary=True, everything_seen=False):
     y = (torch.rand(MEMBERS, N, 1, generator=g) < 0.3).float() if binary else torch.randn(MEMBERS, N, 1, generator=g)
     if everything_seen:
         taken, propensity = torch.ones_like(taken), torch.ones_like(propensity)
-    floor = torch.tensor([0.05, 0.05])
-    return LossBatch(y, taken, taken, propensity, floor, torch.randint(5, (MEMBERS, N), generator=g), binary)
+    return two_stages(y, taken, propensity, torch.randint(5, (MEMBERS, N), generator=g), binary)
+
+
+def two_stages(y, taken, propensity, user, binary=True):
+    """A batch of treatment and outcome alone, every outcome observed in the arm that was taken."""
+    floor, known = torch.tensor([0.05, 0.05]), torch.ones_like(y)
+    return LossBatch(y, taken, taken, propensity, floor, user, binary, direct("buy"), taken, y, known, floor)
 
 
 def some_heads(seed=1):
@@ -135,9 +141,7 @@ def test_the_doubly_robust_family_is_unbiased_if_either_nuisance_is_right(name, 
         return torch.tensor(np.asarray(array), dtype=torch.float64).reshape(1, n, *shape)
 
     taken = tensor(np.column_stack([1 - t, t]), 2)
-    batch = LossBatch(
-        tensor(y, 1), taken, taken, tensor(np.column_stack([1 - used, used]), 2), torch.zeros(2), torch.zeros(1, n, dtype=torch.long), True
-    )
+    batch = two_stages(tensor(y, 1), taken, tensor(np.column_stack([1 - used, used]), 2), torch.zeros(1, n, dtype=torch.long))
     middle = torch.full((1, 1, 2), math.log(0.45 / 0.55), dtype=torch.float64, requires_grad=True)  # the mean of p is 0.45
     guess = tensor(np.log(imputed / (1 - imputed)), 1).expand(1, n, 2)
     LOSSES[name]().objective(Heads(middle.expand(1, n, 2), guess, torch.zeros(1, n)), batch).sum().backward()
@@ -194,8 +198,8 @@ def test_esmm_is_the_hand_written_cross_entropy_of_click_and_of_click_and_buy():
 @pytest.mark.parametrize("name", ["esmm", "escm_ips", "escm_dr", "dcmt"])
 def test_an_arm_without_outcomes_teaches_the_entire_space_losses_nothing(name):
     heads, batch = some_heads(), a_batch()
-    seen = batch.seen * torch.tensor([0.0, 1.0])
-    LOSSES[name](**({"prior": 0.0} if name == "dcmt" else {})).objective(heads, dataclasses.replace(batch, seen=seen)).sum().backward()
+    unseen = {"seen": batch.seen * torch.tensor([0.0, 1.0]), "known": batch.taken[..., 1:]}
+    LOSSES[name](**({"prior": 0.0} if name == "dcmt" else {})).objective(heads, dataclasses.replace(batch, **unseen)).sum().backward()
     # Double robustness imputes everywhere; the others leave the arm alone.
     if name != "escm_dr":
         assert heads.outcome.grad[..., 0].abs().max() == 0
@@ -214,7 +218,7 @@ def test_the_twin_of_dcmt_is_the_complement_of_the_outcome_when_the_prior_is_str
 
 def test_the_balance_of_ips_v2_is_the_papers_squared_difference_of_weighted_means():
     # Li et al. 2023: ‖mean(o/p̂ φ − (1 − o)/(1 − p̂) φ)‖², with φ the prediction; here once per arm, the same by symmetry.
-    heads, batch = some_heads(), dataclasses.replace(a_batch(), floor=torch.zeros(2))
+    heads, batch = some_heads(), dataclasses.replace(a_batch(), floor=torch.zeros(2), elsewhere=torch.zeros(2))
     extra = IPSV2(balance=1.0).objective(heads, batch) - IPSV2(balance=0.0).objective(heads, batch)
     f, o, taken = (t.detach().double().sigmoid().numpy() for t in (heads.outcome, heads.propensity, torch.logit(batch.taken, eps=1e-12)))
     for m in range(MEMBERS):

@@ -38,6 +38,6 @@ class DCMT(Loss):
 
         e = batch.live_propensity(heads).detach()
         factual = per_arm(batch.error(heads.outcome, batch.y), batch.seen / e)
-        twin = per_arm(batch.error(heads.imputed, torch.ones_like(batch.y)), (1 - batch.taken) / e.flip(-1))
+        twin = per_arm(batch.error(heads.imputed, torch.ones_like(batch.y)), (1 - batch.taken) / batch.live_absence(heads).detach())
         apart = (1 - batch.mean(heads.outcome) - batch.mean(heads.imputed)).abs().mean(dim=(1, 2))
         return factual + twin + self.prior * apart + stage_error(heads, batch) + self.joint * joint_error(heads, batch)

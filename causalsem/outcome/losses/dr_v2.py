@@ -25,7 +25,7 @@ class DRV2(Loss):
 
     def objective(self, heads: Heads, batch: LossBatch) -> torch.Tensor:
         e = batch.live_propensity(heads)
-        unbalanced = imbalance(batch.mean(heads.outcome).detach(), batch, e)
+        unbalanced = imbalance(batch.mean(heads.outcome).detach(), batch, e, batch.live_absence(heads))
         weight = batch.seen / e.detach()
         predicted = doubly_robust(heads, batch, batch.mean(heads.imputed).detach(), weight)
         learnt = per_arm(imputation_error(heads, batch), weight)

@@ -19,21 +19,23 @@ def stage_error(heads: Heads, batch: LossBatch) -> torch.Tensor:
 
 
 def joint_error(heads: Heads, batch: LossBatch) -> torch.Tensor:
-    """Return the cross-entropy of "arm taken and outcome 1" against P(arm) P(outcome | arm), over all pairs: (M,).
+    """Return the cross-entropy of "arm taken and stage reached" against P(arm) P(stage | arm), over all pairs and stages: (M,).
 
-    An arm whose outcomes are not observed in this batch, and pairs whose outcome is missing, say nothing.
+    P(stage | arm) is the product of the conditional chances on the way, summed over ways (`chances`). An arm in which a stage
+    was not observed in this batch, and pairs in which it is missing, say nothing of it.
     """
     import torch
     from torch.nn.functional import logsigmoid
 
+    from causalsem.outcome.chances import chances, log_not
+
     log_arm = logsigmoid(torch.stack([-heads.propensity, heads.propensity], dim=-1))  # (M, n, arms)
-    log_joint = log_arm + logsigmoid(heads.outcome)
-    # log(1 − e^x) for x < 0 without cancellation; the clamp keeps its slope finite at x = 0.
-    log_other = torch.log(-torch.expm1(log_joint.clamp(max=-1e-6)))
-    happened = batch.seen * batch.y
-    error = -(happened * log_joint + (1 - happened) * log_other)
-    told = (1 - batch.taken + batch.seen) * (batch.seen.sum(dim=1, keepdim=True) > 0)
-    return per_member(told * error)
+    log_joint = log_arm[..., None, :] + chances(batch.chain, heads.outcome).stage  # (M, n, K, arms)
+    observed = batch.known[..., None] * batch.arm[..., None, :]
+    happened = observed * batch.stage[..., None]
+    error = -(happened * log_joint + (1 - happened) * log_not(log_joint))
+    told = (1 - batch.arm[..., None, :] + observed) * (observed.sum(dim=1, keepdim=True) > 0)
+    return per_member((told * error).flatten(-2))
 
 
 def check_joint(joint: float) -> None:

@@ -25,6 +25,6 @@ class IPSV2(Loss):
 
     def objective(self, heads: Heads, batch: LossBatch) -> torch.Tensor:
         e = batch.live_propensity(heads)
-        unbalanced = imbalance(batch.mean(heads.outcome).detach(), batch, e)
+        unbalanced = imbalance(batch.mean(heads.outcome).detach(), batch, e, batch.live_absence(heads))
         predicted = per_member(batch.seen / e.detach() * batch.error(heads.outcome, batch.y))
         return predicted + propensity_error(heads, batch) + self.balance * unbalanced
