@@ -95,7 +95,11 @@ from causalsem.identify import read_adjustment_sets as read_adjustment_sets
 from causalsem.identify import set_probabilities as set_probabilities
 from causalsem.networks import Multilevel as Multilevel
 from causalsem.networks import TwoTower as TwoTower
+from causalsem.outcome import DCMT as DCMT
 from causalsem.outcome import DR as DR
+from causalsem.outcome import ESCMDR as ESCMDR
+from causalsem.outcome import ESCMIPS as ESCMIPS
+from causalsem.outcome import ESMM as ESMM
 from causalsem.outcome import IPS as IPS
 from causalsem.outcome import SNIPS as SNIPS
 from causalsem.outcome import Naive as Naive

@@ -95,8 +95,10 @@ class Scores:
     _repr_mimebundle_ = mimebundle
 
 
-def score(model: OutcomeModel, pairs: BehaviourTable | None = None, *, top: int | None = None, seed: int = 0) -> Scores:
-    """Score pairs by the back-door formula: score(u, i) = E_Z[Y | do(T = 1), u, i].
+def score(
+    model: OutcomeModel, pairs: BehaviourTable | None = None, *, stage: str | None = None, top: int | None = None, seed: int = 0
+) -> Scores:
+    """Score pairs by the back-door formula: score(u, i) = E_Z[Y | do(T = 1), u, i], Y the outcome or another `stage` of its chain.
 
     Without `pairs`, every user × item of the training data is scored, in chunks; with them, these pairs, strangers
     included (answered from their trait columns, with a warning). User- and item-level adjustment variables are looked
@@ -110,11 +112,12 @@ def score(model: OutcomeModel, pairs: BehaviourTable | None = None, *, top: int 
     # The pair block is integrated out, so the pairs need not have its columns.
     encoded = _all_pairs(model) if pairs is None else model.encode(_without_block(pairs, model))
     chunks = list(_chunks(encoded, per_pair=len(draws)))
-    parts = [_answer(model, chunk, draws, weights) for chunk in progress(chunks, "score")]
+    stage = model.outcome if stage is None else stage
+    parts = [_answer(model, stage, chunk, draws, weights) for chunk in progress(chunks, "score")]
     value, lift, se = (np.concatenate(column) for column in zip(*parts, strict=True))
     users, items = _names(model, encoded, pairs)
     frame = pd.DataFrame({"user": users, "item": items, "score": value, "lift": lift, "se": se})
-    scores = Scores(frame, model.treatment, model.outcome, encoded.strangers["user"], encoded.strangers["item"])
+    scores = Scores(frame, model.treatment, stage, encoded.strangers["user"], encoded.strangers["item"])
     return scores if top is None else scores.top(top)
 
 
@@ -177,7 +180,9 @@ def _chunks(encoded: Encoded, per_pair: int) -> Iterator[Encoded]:
         )
 
 
-def _answer(model: OutcomeModel, chunk: Encoded, draws: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _answer(
+    model: OutcomeModel, stage: str, chunk: Encoded, draws: FloatArray, weights: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return score, lift and se of a chunk, each (n,)."""
     n, s = len(chunk), len(draws)
     spread = Encoded(
@@ -185,13 +190,13 @@ def _answer(model: OutcomeModel, chunk: Encoded, draws: FloatArray, weights: Flo
     )
 
     def integrated(treatment: int) -> FloatArray:
-        members: FloatArray = model.predict_members(spread, treatment).reshape(model.members, n, s) @ weights
+        members: FloatArray = model.predict_members(spread, treatment, stage=stage).reshape(model.members, n, s) @ weights
         return members  # (M, n)
 
     shown = integrated(1)
     mean = shown.mean(axis=0)
     se = np.sqrt((model.members - 1) * ((shown - mean) ** 2).mean(axis=0))
-    lift = mean - integrated(0).mean(axis=0) if 0 in model.arms else np.full(n, np.nan)
+    lift = mean - integrated(0).mean(axis=0) if 0 in model.answers[stage].arms else np.full(n, np.nan)
     return mean, lift, se
 
 
