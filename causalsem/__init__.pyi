@@ -113,10 +113,14 @@ from causalsem.policy import DirectMethod as DirectMethod
 from causalsem.policy import DoublyRobust as DoublyRobust
 from causalsem.policy import InversePropensity as InversePropensity
 from causalsem.policy import LoggedFeedback as LoggedFeedback
+from causalsem.policy import MoreRobustDoublyRobust as MoreRobustDoublyRobust
 from causalsem.policy import Policy as Policy
 from causalsem.policy import PolicyGradient as PolicyGradient
 from causalsem.policy import Reward as Reward
 from causalsem.policy import SelfNormalized as SelfNormalized
+from causalsem.policy import SelfNormalizedDoublyRobust as SelfNormalizedDoublyRobust
+from causalsem.policy import ShrunkDoublyRobust as ShrunkDoublyRobust
+from causalsem.policy import SwitchDoublyRobust as SwitchDoublyRobust
 from causalsem.policy import evaluate_policy as evaluate_policy
 from causalsem.policy import from_bandit_feedback as from_bandit_feedback
 from causalsem.policy import learn_policy as learn_policy

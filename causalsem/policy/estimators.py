@@ -1,41 +1,64 @@
-"""Off-policy estimators: one small class each, and their table."""
+"""Off-policy estimators that use the weights as they are, one small class each, and what all estimators share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 
-from causalsem._values import FloatArray
+from causalsem._values import FloatArray, IntArray
+from causalsem.effects.estimate import standard_error
 from causalsem.errors import SettingError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """What an estimator sees of each round: reward r, weight w = π(a|x)/p, q(x, a) and Σ_a π(a|x) q(x, a), all (n,)."""
+    """What an estimator sees of each round: reward r, weight w = π(a|x)/p, q(x, a) and Σ_a π(a|x) q(x, a), all (n,).
+
+    `users` (n,) says whose rounds they are, if users are the independent units.
+    """
 
     r: FloatArray
     w: FloatArray
     q: FloatArray
     q_pi: FloatArray
+    users: IntArray | None = None
+
+    def se(self, psi: FloatArray) -> float:
+        """Return the standard error of a mean with influence function psi (n,)."""
+        return standard_error(psi, self.users)
 
 
 class Estimator(Protocol):
-    """The settings of an off-policy estimator; `needs_model` says whether it wants a reward model."""
+    """The settings of an off-policy estimator.
+
+    `needs_model` says whether it wants a reward model, `least_variance` whether that is bent to the least variance,
+    `needs_weights` whether propensities matter at all and `shrinks` whether few rounds are cured by shrinking their weights.
+    """
 
     needs_model: ClassVar[bool]
+    least_variance: ClassVar[bool]
     needs_weights: ClassVar[bool]
+    shrinks: ClassVar[bool]
     assumes: ClassVar[tuple[str, ...]]
-
-    @property
-    def clip(self) -> float | None:
-        """The largest weight, None for no bound."""
-        ...
 
     @property
     def folds(self) -> int:
         """The parts over which the reward model is cross-fitted."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the estimate should say of the settings."""
+        ...
+
+    def settled(self, evidence: Evidence) -> Estimator:
+        """Return the settings with what was left open chosen by the evidence."""
+        ...
+
+    def weights(self, w: FloatArray) -> FloatArray:
+        """Return the weights (n,) that are used in place of w."""
         ...
 
     def estimate(self, evidence: Evidence) -> tuple[float, FloatArray]:
@@ -47,12 +70,22 @@ SUPPORT = "the logging policy could take every action that the policy takes (sup
 TRUE_PROPENSITY = "the propensities are those the log was made with"
 
 
+def plain_mean(terms: FloatArray) -> tuple[float, FloatArray]:
+    """Return the mean of terms (n,) and its influence function."""
+    value = float(terms.mean())
+    return value, np.asarray(terms - value)
+
+
 @dataclass(frozen=True)
-class _Settings:
+class Settings:
     """`clip`: weights above it are cut to it (None: never), at the price of a bias; `folds` of the reward model."""
 
     clip: float | None = None
     folds: int = 5
+
+    least_variance: ClassVar[bool] = False
+    shrinks: ClassVar[bool] = False
+    notes: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         if self.clip is not None and not self.clip > 0:
@@ -60,9 +93,17 @@ class _Settings:
         if self.folds < 2:
             raise SettingError(f"folds is {self.folds}; use 2 or more")
 
+    def settled(self, evidence: Evidence) -> Self:
+        """Return the settings themselves: nothing is left open."""
+        return self
+
+    def weights(self, w: FloatArray) -> FloatArray:
+        """Return the weights (n,), cut to `clip`."""
+        return w if self.clip is None else np.minimum(w, self.clip)
+
 
 @dataclass(frozen=True)
-class InversePropensity(_Settings):
+class InversePropensity(Settings):
     """Inverse propensity weighting, mean(w r) (Horvitz & Thompson 1952; Precup, Sutton & Singh 2000)."""
 
     needs_model: ClassVar[bool] = False
@@ -71,13 +112,11 @@ class InversePropensity(_Settings):
 
     def estimate(self, evidence: Evidence) -> tuple[float, FloatArray]:
         """Return the value and its influence function (n,)."""
-        terms = evidence.w * evidence.r
-        value = float(terms.mean())
-        return value, terms - value
+        return plain_mean(self.weights(evidence.w) * evidence.r)
 
 
 @dataclass(frozen=True)
-class SelfNormalized(_Settings):
+class SelfNormalized(Settings):
     """Self-normalised inverse propensity weighting, Σ w r / Σ w (Swaminathan & Joachims 2015)."""
 
     needs_model: ClassVar[bool] = False
@@ -86,12 +125,13 @@ class SelfNormalized(_Settings):
 
     def estimate(self, evidence: Evidence) -> tuple[float, FloatArray]:
         """Return the value and its influence function (n,), that of a ratio."""
-        value = float((evidence.w * evidence.r).mean() / evidence.w.mean())
-        return value, evidence.w * (evidence.r - value) / evidence.w.mean()
+        w = self.weights(evidence.w)
+        value = float((w * evidence.r).mean() / w.mean())
+        return value, w * (evidence.r - value) / w.mean()
 
 
 @dataclass(frozen=True)
-class DirectMethod(_Settings):
+class DirectMethod(Settings):
     """The reward model's own prediction, mean Σ_a π(a|x) q(x, a); biased where the model is wrong (Beygelzimer & Langford 2009)."""
 
     needs_model: ClassVar[bool] = True
@@ -100,12 +140,11 @@ class DirectMethod(_Settings):
 
     def estimate(self, evidence: Evidence) -> tuple[float, FloatArray]:
         """Return the value and the influence function of the average over contexts (n,)."""
-        value = float(evidence.q_pi.mean())
-        return value, evidence.q_pi - value
+        return plain_mean(evidence.q_pi)
 
 
 @dataclass(frozen=True)
-class DoublyRobust(_Settings):
+class DoublyRobust(Settings):
     """The model's prediction plus the weighted surprise of what was seen (Dudík, Langford & Li 2011), cross-fitted."""
 
     needs_model: ClassVar[bool] = True
@@ -114,14 +153,21 @@ class DoublyRobust(_Settings):
 
     def estimate(self, evidence: Evidence) -> tuple[float, FloatArray]:
         """Return the value and its influence function (n,)."""
-        terms = evidence.q_pi + evidence.w * (evidence.r - evidence.q)
-        value = float(terms.mean())
-        return value, np.asarray(terms - value)
+        return plain_mean(evidence.q_pi + self.weights(evidence.w) * (evidence.r - evidence.q))
 
 
-ESTIMATORS: dict[str, type[Estimator]] = {
-    "InversePropensity": InversePropensity,
-    "SelfNormalized": SelfNormalized,
-    "DirectMethod": DirectMethod,
-    "DoublyRobust": DoublyRobust,
-}
+@dataclass(frozen=True)
+class SelfNormalizedDoublyRobust(Settings):
+    """Doubly robust with the surprise weighted by w / mean(w) (Thomas & Brunskill 2016), cross-fitted."""
+
+    needs_model: ClassVar[bool] = True
+    needs_weights: ClassVar[bool] = True
+    assumes: ClassVar[tuple[str, ...]] = (SUPPORT, TRUE_PROPENSITY)
+
+    def estimate(self, evidence: Evidence) -> tuple[float, FloatArray]:
+        """Return the value and its influence function (n,), that of a mean plus a ratio."""
+        w = self.weights(evidence.w)
+        w = w / w.mean()
+        surprise = float((w * (evidence.r - evidence.q)).mean())
+        centre, psi = plain_mean(evidence.q_pi)
+        return centre + surprise, psi + w * (evidence.r - evidence.q - surprise)

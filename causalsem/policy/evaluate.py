@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from causalsem._values import FloatArray, IntArray
+from causalsem.effects.diagnostics import effective_size
 from causalsem.effects.estimate import Estimate
 from causalsem.errors import AssumptionWarning, SettingError, UnknownNameError
-from causalsem.policy.estimators import ESTIMATORS, DoublyRobust, Estimator, Evidence
+from causalsem.policy.estimator_table import ESTIMATORS
+from causalsem.policy.estimators import DoublyRobust, Estimator, Evidence
+from causalsem.policy.least_variance import least_variance
 from causalsem.policy.logged_feedback import LoggedFeedback
 from causalsem.policy.policy import Policy
 from causalsem.policy.reward import Reward
@@ -44,17 +48,22 @@ def evaluate_policy(
     earned = worth.of(feedback)
     _warn_if_seen(policy, feedback)
     model = fit_reward_model(feedback, earned, folds=chosen.folds, seed=seed) if chosen.needs_model else None
-    evidence, mean_weight = _evidence(policy, feedback, earned, model, chosen.clip)
-    diagnostics = _weights_told(evidence.w, mean_weight)
+    evidence = _evidence(policy, feedback, earned, model)
+    if model is not None and chosen.least_variance:
+        evidence = least_variance(feedback, evidence, model, lambda: _rounds(policy, feedback), chosen.weights)
+    chosen = chosen.settled(evidence)
+    diagnostics = _weights_told(evidence, chosen.weights(evidence.w))
+    if chosen.needs_weights and not chosen.shrinks:
+        _warn_of_support(diagnostics, len(feedback))
     if chosen.needs_weights:
-        _warn_of_weights(diagnostics, len(feedback))
+        _warn_of_propensities(diagnostics)
     value, psi = chosen.estimate(evidence)
     estimate = _as_estimate(feedback, worth, value, psi, type(chosen).__name__, "value of the policy")
     notes = (f"{diagnostics['effective_rounds']:,.0f} effective rounds, largest weight {diagnostics['largest_weight']:.3g}",)
     return replace(
         estimate,
         assumptions=chosen.assumes,
-        notes=(*notes, *estimate.notes),
+        notes=(*notes, *chosen.notes, *estimate.notes),
         folds=None if model is None else model.folds,
         diagnostics=diagnostics,
     )
@@ -76,23 +85,24 @@ def _named(estimator: Estimator | str) -> Estimator:
     return estimator
 
 
-def _evidence(
-    policy: Policy, feedback: LoggedFeedback, earned: FloatArray, model: RewardModel | None, clip: float | None
-) -> tuple[Evidence, tuple[float, float]]:
-    """Return what estimators need of each round, and the mean of the unclipped weights with its standard error."""
+def _evidence(policy: Policy, feedback: LoggedFeedback, earned: FloatArray, model: RewardModel | None) -> Evidence:
+    """Return what estimators need of each round."""
     n = len(feedback)
     w, q, q_pi = np.empty(n), np.zeros(n), np.zeros(n)
-    for first in range(0, n, ROUNDS_AT_ONCE):
-        index = np.arange(first, min(first + ROUNDS_AT_ONCE, n))
+    for index, pi in _rounds(policy, feedback):
         here, a = np.arange(len(index)), feedback.action[index]
-        pi = policy.probabilities(feedback.take(index))  # (rounds, A)
         w[index] = pi[here, a] / feedback.propensity[index]
         if model is not None:
             predicted = model.rows(feedback.context, index)
             q[index], q_pi[index] = predicted[here, a], (pi * predicted).sum(axis=1)
-    user = _users(feedback)
-    spread = Estimate(float(w.mean()), w - w.mean(), clusters=user).se
-    return Evidence(earned, w if clip is None else np.minimum(w, clip), q, q_pi), (float(w.mean()), spread)
+    return Evidence(earned, w, q, q_pi, _users(feedback))
+
+
+def _rounds(policy: Policy, feedback: LoggedFeedback) -> Iterator[tuple[IntArray, FloatArray]]:
+    """Yield the rounds in parts, each with the policy's chances π(a | x) (rounds, A)."""
+    for first in range(0, len(feedback), ROUNDS_AT_ONCE):
+        index = np.arange(first, min(first + ROUNDS_AT_ONCE, len(feedback)))
+        yield index, policy.probabilities(feedback.take(index))
 
 
 def _users(feedback: LoggedFeedback) -> IntArray | None:
@@ -102,13 +112,14 @@ def _users(feedback: LoggedFeedback) -> IntArray | None:
     return codes.astype(np.int64) if len(users) > 1 else None
 
 
-def _weights_told(w: FloatArray, mean_weight: tuple[float, float]) -> dict[str, float]:
-    total = float((w**2).sum())
-    size = float(w.sum()) ** 2 / total if total > 0 else 0.0
-    return {"effective_rounds": size, "largest_weight": float(w.max()), "mean_weight": mean_weight[0], "mean_weight_se": mean_weight[1]}
+def _weights_told(evidence: Evidence, used: FloatArray) -> dict[str, float]:
+    """Return how many rounds the used weights count for and the largest, and the mean of the weights as they were, with its error."""
+    w = evidence.w
+    told = {"effective_rounds": effective_size(used), "largest_weight": float(used.max())}
+    return told | {"mean_weight": float(w.mean()), "mean_weight_se": evidence.se(w - w.mean())}
 
 
-def _warn_of_weights(told: dict[str, float], n: int) -> None:
+def _warn_of_support(told: dict[str, float], n: int) -> None:
     if told["effective_rounds"] < min(FEWEST_EFFECTIVE_ROUNDS, n / 2):
         warnings.warn(
             f"weak support: {n:,} rounds count for only {told['effective_rounds']:.1f} under this policy (largest weight "
@@ -116,6 +127,9 @@ def _warn_of_weights(told: dict[str, float], n: int) -> None:
             AssumptionWarning,
             stacklevel=3,
         )
+
+
+def _warn_of_propensities(told: dict[str, float]) -> None:
     off = abs(told["mean_weight"] - 1)
     if off > WEIGHT_Z * told["mean_weight_se"] and off > 0.01:
         warnings.warn(

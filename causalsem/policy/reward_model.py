@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 
-from causalsem._values import BoolArray, FloatArray, IntArray
+from causalsem._values import FloatArray, IntArray
 from causalsem.policy.context import ContextBasis, standardised
 from causalsem.policy.logged_feedback import LoggedFeedback
 
@@ -46,7 +47,15 @@ def fit_reward_model(feedback: LoggedFeedback, reward: FloatArray, *, folds: int
     X = basis(feedback.context)
     F = standardised(feedback.features)
     parts = round_folds(feedback, folds, seed)
-    coefficients = [_fit(X, F, feedback.action, reward, parts != k) for k in range(folds)]
+    wide = np.column_stack([X, *(X * F[feedback.action][:, [j]] for j in range(F.shape[1]))])  # x, and x times every action feature
+    # The sums of each fold, added over the others: the columns are multiplied once, and no round is in its own model.
+    grams = np.stack([wide[parts == k].T @ wide[parts == k] for k in range(folds)])
+    moments = np.stack([wide[parts == k].T @ reward[parts == k] for k in range(folds)])
+    coefficients = []
+    for k in range(folds):
+        train, others = parts != k, np.arange(folds) != k
+        shared = _ridge(grams[others].sum(axis=0), moments[others].sum(axis=0), int(train.sum()))
+        coefficients.append(_coefficients(X[train], F, shared, feedback.action[train], reward[train] - wide[train] @ shared))
     return RewardModel(basis, np.stack(coefficients), parts)
 
 
@@ -58,14 +67,15 @@ def round_folds(feedback: LoggedFeedback, folds: int, seed: int) -> IntArray:
     return np.asarray((order % folds)[codes])
 
 
-def _fit(X: FloatArray, F: FloatArray, action: IntArray, reward: FloatArray, train: BoolArray) -> FloatArray:
-    """Return coefficients (p, A): shared + by features + each action's own, learnt on the training rounds."""
-    X, action, y = X[train], action[train], reward[train]
+def _ridge(gram: FloatArray, moment: FloatArray, n: int) -> FloatArray:
+    """Return the coefficients of least squares over n rounds, with a ridge that only makes them unique."""
+    return np.asarray(cho_solve(cho_factor(gram + 1e-6 * n * np.eye(len(gram))), moment), dtype=np.float64)
+
+
+def _coefficients(X: FloatArray, F: FloatArray, shared: FloatArray, action: IntArray, residual: FloatArray) -> FloatArray:
+    """Return coefficients (p, A): those `shared` + by features + each action's own, learnt on what the shared leave."""
     A, f, p = len(F), F.shape[1], X.shape[1]
-    # Shared columns: x, and x times every action feature.
-    wide = np.column_stack([X, *(X * F[action][:, [j]] for j in range(f))])
-    shared = np.linalg.lstsq(wide.T @ wide + 1e-6 * len(y) * np.eye(wide.shape[1]), wide.T @ y, rcond=None)[0]
-    own = _own_deviations(X if A * p * p <= MOST_SLOPE_NUMBERS else X[:, :1], action, y - wide @ shared, A)
+    own = _own_deviations(X if A * p * p <= MOST_SLOPE_NUMBERS else X[:, :1], action, residual, A)
     blocks = shared.reshape(1 + f, p)  # the block of x, then one per feature
     coefficients = blocks[0][:, None] + blocks[1:].T @ F.T
     coefficients[: own.shape[1]] += own.T
