@@ -17,9 +17,10 @@ from causalsem.discovery.stack import Stack
 class BOSS:
     """Best order score search with grow-shrink parents and the Gaussian BIC (Andrews et al. 2023).
 
-    After the first search, `restarts` more begin at the best order with a few variables displaced at random (iterated
-    local search, Wienöbst et al. 2025); `seed` draws them. The best score wins, and edges whose deletion gains leave
-    its class at the end. `penalty_discount` is in units of BIC.
+    A variable goes to its best place, among equals to one at random. After the first search, `restarts` more begin at
+    the best order in which a neighbourhood of the graph has changed places (iterated local search, Wienöbst et al.
+    2025); `seed` draws them. The best score wins, and edges whose deletion gains leave its class at the end.
+    `penalty_discount` is in units of BIC.
     """
 
     penalty_discount: float = 2.0

@@ -18,9 +18,10 @@ class FLOP:
     """Fast learning of order and parents with the Gaussian BIC from Cholesky factors (Wienöbst et al. 2025).
 
     A variable walks through the order past one neighbour after the other, and both mend their parents by growing and
-    shrinking. `restarts` more searches begin near an order of the best score, `seed` draws them, and edges whose
-    deletion gains leave the best class at the end; with 0 the first search stands as it is. `penalty_discount` is in
-    units of BIC.
+    shrinking; where no place is better it goes to one as good, and where no move gains, two variables at once may join
+    parents. `restarts` more searches begin at an order of the best score in which a neighbourhood of the graph changes
+    places, `seed` draws them, and edges whose deletion gains leave the best class at the end; with 0 the first search
+    stands as it is. `penalty_discount` is in units of BIC.
     """
 
     penalty_discount: float = 2.0

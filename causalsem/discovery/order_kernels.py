@@ -256,6 +256,57 @@ def copy_rows(source: BoolArray, target: BoolArray) -> None:
 
 
 @compiled
+def best_pair(task: Task, work: Work, free: BoolArray, parents: BoolArray, node: int) -> tuple[int, int]:
+    """Return the two free variables of one column each whose joining the parents together gains most, or (−1, −1)."""
+    V, C, X, toll, may = work.V, work.C, work.X, task.toll[node], task.may[node]
+    m = condition(task.R, work, parents, node)
+    p, row, least, first, second = len(parents), X[m], task.limit, -1, -1
+    for j in range(p):
+        if not (free[j] and may[j] and not parents[j]):
+            continue
+        for k in range(j):
+            row[k] = task.R[j, k]
+        for s in range(m):
+            for k in range(j):
+                row[k] -= X[s, j] * X[s, k]
+        a, c = V[j, 0, 0], C[0, j]
+        for k in range(j):
+            det = a * V[k, 0, 0] - row[k] * row[k]
+            if free[k] and may[k] and not parents[k] and det > 1e-6 * a * V[k, 0, 0]:
+                explained = c * c * V[k, 0, 0] - 2 * c * C[0, k] * row[k] + C[0, k] * C[0, k] * a
+                value = (1.0 - explained / (det * V[node, 0, 0])) * toll[j] * toll[k]
+                if value < least:
+                    least, first, second = value, j, k
+    return first, second
+
+
+@compiled
+def pair_up(task: Task, order: IntArray, rows: BoolArray, loss: FloatArray) -> bool:
+    """Let two variables at once join parents where both together gain; tell whether any did. Not for blocks: there none does.
+
+    Growing by one at a time stops before two causes whose effects cancel in what each shows alone.
+    """
+    p = len(order)
+    if task.R.shape[0] != p:
+        return False
+    work, seen, trial = room(p, 1), np.zeros(p, dtype=np.bool_), np.zeros((3, p), dtype=np.bool_)
+    gained = False
+    for u in order:
+        first, second = best_pair(task, work, seen, rows[u, 0], u)
+        while first >= 0:
+            start = rows[u, 0].copy()
+            start[first], start[second] = True, True
+            new = fit(task, work, seen, start, u, trial)
+            if new > loss[u] - task.noise:
+                break
+            gained, loss[u] = True, new
+            copy_rows(trial, rows[u])
+            first, second = best_pair(task, work, seen, rows[u, 0], u)
+        seen[u] = True
+    return gained
+
+
+@compiled
 def parents_of(task: Task, order: IntArray, start: int, stop: int, rows: BoolArray, loss: FloatArray) -> None:
     """Write rows (p, 3, p) and losses (p,) of the variables at places start … stop − 1 of an order."""
     p = len(order)
@@ -268,6 +319,32 @@ def parents_of(task: Task, order: IntArray, start: int, stop: int, rows: BoolArr
         seen[u] = True
 
 
+class Trail(NamedTuple):
+    """What a walk leaves: the walker's rows at its best place (3, p), rows and losses of those passed, who of them changed.
+
+    `dice` (1,) is the state of the generator that draws among equally good places.
+    """
+
+    best: BoolArray
+    passed: BoolArray
+    passed_loss: FloatArray
+    changed: BoolArray
+    dice: IntArray
+
+
+@compiled
+def trail_of(p: int, dice: IntArray) -> Trail:
+    """Return room for a walk among p variables."""
+    return Trail(np.zeros((3, p), dtype=np.bool_), np.zeros((p, 3, p), dtype=np.bool_), np.zeros(p), np.zeros(p, dtype=np.bool_), dice)
+
+
+@compiled
+def one_in(count: int, dice: IntArray) -> bool:
+    """Return True once in `count` times (Lehmer's generator; Park, Miller & Stockmeyer 1993)."""
+    dice[0] = dice[0] * 48271 % 2147483647
+    return dice[0] * count < 2147483647
+
+
 @compiled
 def walk(
     task: Task,
@@ -277,24 +354,22 @@ def walk(
     right: bool,
     rows: BoolArray,
     loss: FloatArray,
-    passed: BoolArray,
-    passed_loss: FloatArray,
-    changed: BoolArray,
-    least: float,
-    best: BoolArray,
-) -> tuple[float, int, float]:
+    so_far: tuple[float, int, float, int],
+    trail: Trail,
+) -> tuple[float, int, float, int]:
     """Walk the variable at `place` to one end of the order, or as far as it may go.
 
-    Return the gain, place and own loss where it gains most, more than `least`; its rows there are in `best`. What
-    became of those passed is in `passed`, `passed_loss` and `changed`.
+    Return the gain, place and own loss where it gains most, at random among equals, and how many these are: at first
+    those `so_far`. Its rows there and what became of those passed are in the trail.
     """
     p, node, step = len(order), order[place], 1 if right else -1
     seen, own, before = np.zeros(p, dtype=np.bool_), np.empty((3, p), dtype=np.bool_), task.before
+    passed, passed_loss, changed = trail.passed, trail.passed_loss, trail.changed
     copy_rows(rows[node], own)
     for i in range(place):
         seen[order[i]] = True
     gain, own_loss, i = 0.0, loss[node], place + step
-    best_gain, best_place, best_loss = least, place, loss[node]
+    best_gain, best_place, best_loss, equals = so_far
     while 0 <= i < p:
         u = order[i]
         if before[node, u] if right else before[u, node]:
@@ -313,45 +388,46 @@ def walk(
         if own[2, u] if right else own[1, u]:
             start = own[0] if task.warm else task.must[node]
             own_loss = fit(task, work, seen, start, node, own)
-        if gain + loss[node] - own_loss > best_gain + task.noise:
-            best_gain, best_place, best_loss = gain + loss[node] - own_loss, i, own_loss
-            copy_rows(own, best)
+        total = gain + loss[node] - own_loss
+        if total > best_gain - task.noise:
+            better = total > best_gain + task.noise
+            equals = 1 if better else equals + 1
+            if better or (trail.dice[0] > 0 and one_in(equals, trail.dice)):
+                best_gain, best_place, best_loss = total, i, own_loss
+                copy_rows(own, trail.best)
         i += step
-    return best_gain, best_place, best_loss
+    return best_gain, best_place, best_loss, equals
 
 
 @compiled
-def sweep(task: Task, order: IntArray, rows: BoolArray, loss: FloatArray, idle: int) -> int:
-    """Move every variable in turn to its best place, until p in a row had none better; order, rows (p, 3, p), losses (p,) change.
+def sweep(task: Task, order: IntArray, rows: BoolArray, loss: FloatArray, idle: int, dice: IntArray) -> int:
+    """Move every variable in turn to its best place, until p in a row gained nothing; order, rows (p, 3, p), losses (p,) change.
 
-    Return how many had no better place since the last that had; `idle` of them before this sweep. Passing a neighbour
-    changes the candidates of these two only, and most often not their parents.
+    Return how many gained nothing since the last that did; `idle` of them before this sweep. Passing a neighbour
+    changes the candidates of these two only, and most often not their parents. Among places as good as its own a
+    variable goes to one at random (`dice` (1,) is the generator's state): an order's moves reach only some of the
+    DAGs near by, and what stops in one order of a plateau goes on from another.
     """
     p = len(order)
-    work = room(p, task.R.shape[0] // p)
-    passed, passed_loss, changed = np.zeros((p, 3, p), dtype=np.bool_), np.zeros(p), np.zeros(p, dtype=np.bool_)
-    best = np.zeros((3, p), dtype=np.bool_)
+    work, trail = room(p, task.R.shape[0] // p), trail_of(p, dice)
     for node in order.copy():
         if idle >= p:
             break
         place = 0
         while order[place] != node:
             place += 1
-        most, to, to_loss = 0.0, place, loss[node]
+        most, to, to_loss, equals = 0.0, place, loss[node], 1
         for side in range(2):
-            gain, there, there_loss = walk(task, work, order, place, side == 0, rows, loss, passed, passed_loss, changed, most, best)
-            if there != place:
-                most, to, to_loss = gain, there, there_loss
-        idle += 1
+            most, to, to_loss, equals = walk(task, work, order, place, side == 0, rows, loss, (most, to, to_loss, equals), trail)
+        idle = 0 if most > task.noise else idle + 1
         if to != place:
-            idle = 0
             step = 1 if to > place else -1
             for i in range(place, to, step):
                 u = order[i + step]
                 order[i] = u
-                if changed[u]:
-                    copy_rows(passed[u], rows[u])
-                    loss[u] = passed_loss[u]
-            copy_rows(best, rows[node])
+                if trail.changed[u]:
+                    copy_rows(trail.passed[u], rows[u])
+                    loss[u] = trail.passed_loss[u]
+            copy_rows(trail.best, rows[node])
             order[to], loss[node] = node, to_loss
     return idle

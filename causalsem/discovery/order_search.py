@@ -19,6 +19,10 @@ KERNELS = "causalsem.discovery.order_kernels"
 PLAIN_SECONDS = 1.5e-4
 # How much longer that takes when variables are blocks of two columns.
 BLOCK_WORK = 8
+# Far more than searches need; where rounding makes a circle of moves among equals seem to gain, they end.
+MOST_SWEEPS = 1000
+# A restart moves about so many times ln p variables.
+DISPLACED = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,13 +105,23 @@ class OrderSearch:
         """Tell whether an order keeps to the precedence."""
         return not (self.ordered and np.tril(self.before[np.ix_(order, order)]).any())
 
-    def settled(self, order: IntArray, warm: bool) -> Ordered:
-        """Return where moving variables to their best places leads; with `warm`, parents are mended, else chosen anew."""
-        order = order.copy()
+    def settled(self, order: IntArray, warm: bool, draw: int = 1) -> Ordered:
+        """Return where moving variables to their best places leads; with `warm`, parents are mended, else chosen anew.
+
+        `draw`, 1 … 2³¹ − 2, decides among equal places; with 0 a variable stays unless another place is better.
+        """
         rows, loss = self._rows(order, warm)
-        idle = 0
-        while idle < len(order) and not out_of_time():
-            idle = self.kernels.sweep(self.tasks[warm], order, rows, loss, idle)
+        return self._swept(order.copy(), rows, loss, warm, draw)
+
+    def _swept(self, order: IntArray, rows: BoolArray, loss: FloatArray, warm: bool, draw: int) -> Ordered:
+        """Return where sweeps lead, and, to mended parents, pairs that join where no move gains any more; arrays change."""
+        task, idle, dice = self.tasks[warm], 0, np.array([draw], dtype=np.int64)
+        for _ in range(MOST_SWEEPS):
+            idle = self.kernels.sweep(task, order, rows, loss, idle, dice)
+            if idle >= len(order) and warm and self.kernels.pair_up(task, order, rows, loss):
+                idle = 0
+            if idle >= len(order) or out_of_time():
+                break
         return self._ordered(order, rows, loss)
 
     def _ordered(self, order: IntArray, rows: BoolArray, losses: FloatArray) -> Ordered:
@@ -122,8 +136,8 @@ class OrderSearch:
     def best(self, restarts: int, seed: int, warm: bool) -> Ordered:
         """Return the best of a first search and of `restarts` more, each from the last order that was no worse than the best.
 
-        Such an order is redrawn among those of its DAG, then a few variables are displaced: one order's swaps reach
-        only some of the DAGs near by, and moves between equals leave plateaus.
+        Such an order is redrawn among those of its DAG, then a neighbourhood of the DAG changes places: a search that
+        is undone in one region keeps what it has found elsewhere.
         """
         here = best = self.settled(self.start(), warm)
         # Random draws act on variables by their place in the order, so that column order does not matter.
@@ -131,12 +145,13 @@ class OrderSearch:
         for _ in range(restarts):
             if out_of_time():
                 break
-            found = self.settled(displaced(redrawn(here, self.before, rng), self.before, rng), warm)
+            found = self.settled(displaced(here, self.before, rng), warm, int(rng.integers(1, 2**31 - 1)))
             if found.loss < best.loss + self.noise:
                 here = found
             if found.loss < best.loss - self.noise:
                 best = found
-        return best
+        # No move gains from where it ends, which those among equals do not promise.
+        return self._swept(best.order.copy(), best.rows.copy(), best.losses.copy(), warm, 0)
 
 
 def least_explained_first(R: FloatArray, before: BoolArray) -> IntArray:
@@ -178,33 +193,46 @@ def _determinants(blocks: FloatArray) -> FloatArray:
     return np.asarray(blocks[:, 0, 0] * blocks[:, 1, 1] - blocks[:, 0, 1] * blocks[:, 1, 0])
 
 
-def redrawn(found: Ordered, before: BoolArray, rng: np.random.Generator) -> IntArray:
-    """Return a random order of the same DAG, within the precedence."""
-    first = found.parents | before.T  # [u, k]: k comes before u
-    draw, waits = np.empty(len(before)), first.sum(axis=1)
-    draw[found.order] = rng.random(len(before))
-    order = np.empty_like(found.order)
+def in_order_of(keys: FloatArray, first: BoolArray) -> IntArray:
+    """Return the order that takes next whoever has the least key among those whose `first` [u, k] (k before u) are placed."""
+    order, waits = np.empty(len(keys), dtype=np.int64), first.sum(axis=1)
     for place in range(len(order)):
-        k = order[place] = int(np.argmin(np.where(waits == 0, draw, np.inf)))
+        k = order[place] = int(np.argmin(np.where(waits == 0, keys, np.inf)))
         waits = waits - first[:, k]
         waits[k] = len(order)
     return order
 
 
-def displaced(order: IntArray, before: BoolArray, rng: np.random.Generator) -> IntArray:
-    """Return the order with about ln p (at least 2) pairs swapped at random, within the precedence."""
-    order, p = order.copy(), len(order)
-    wanted = max(round(np.log(max(p, 1))), 2)
-    # Where most swaps are forbidden, fewer are made.
-    for i, j in np.sort(rng.integers(0, p, (8 * wanted, 2)), axis=1).tolist():
-        span = order[i : j + 1].copy()
-        span[[0, -1]] = span[[-1, 0]]
-        if i < j and not np.tril(before[np.ix_(span, span)]).any():
-            order[i : j + 1] = span
-            wanted -= 1
-        if wanted == 0:
-            break
-    return order
+def redrawn(found: Ordered, before: BoolArray, rng: np.random.Generator) -> IntArray:
+    """Return a random order of the same DAG, within the precedence."""
+    draw = np.empty(len(before))
+    draw[found.order] = rng.random(len(before))
+    return in_order_of(draw, found.parents | before.T)
+
+
+def displaced(found: Ordered, before: BoolArray, rng: np.random.Generator) -> IntArray:
+    """Return a random order of the same DAG in which about 4 ln p neighbours have changed places, within the precedence."""
+    order, p = redrawn(found, before, rng), len(before)
+    region = neighbourhood(found.order, found.parents | found.parents.T, min(round(DISPLACED * np.log(max(p, 2))), p), rng)
+    places = np.argsort(order)
+    places[region] = places[region[rng.permutation(len(region))]]
+    return in_order_of(places.astype(np.float64), before.T)
+
+
+def neighbourhood(order: IntArray, adjacent: BoolArray, size: int, rng: np.random.Generator) -> IntArray:
+    """Return `size` variables: a random one and those nearest to it in the graph; where a component ends, another begins."""
+    rank = np.empty(len(order))
+    rank[order] = rng.random(len(order))
+    region: list[int] = []
+    met = np.zeros(len(order), dtype=bool)
+    for read in range(size):
+        if read == len(region):
+            region.append(int(np.argmin(np.where(met, np.inf, rank))))
+            met[region[-1]] = True
+        around = np.flatnonzero(adjacent[region[read]] & ~met)
+        region += around[np.argsort(rank[around])].tolist()
+        met[around] = True
+    return np.array(region[:size], dtype=np.int64)
 
 
 def best_order(score: GaussianBIC, rules: Rules, restarts: int, seed: int, *, warm: bool = False, datasets: int = 1) -> Ordered:

@@ -16,7 +16,7 @@ from causalsem._compiled import machine_or_plain, plain
 from causalsem.behaviour import moments
 from causalsem.discovery import BOSS, FLOP, GES, DirectLiNGAM, GRaSP, discover
 from causalsem.discovery.found import Rules
-from causalsem.discovery.order_search import KERNELS, OrderSearch, displaced, least_explained_first, redrawn
+from causalsem.discovery.order_search import KERNELS, OrderSearch, displaced, least_explained_first, neighbourhood, redrawn
 from causalsem.discovery.scores import GaussianBIC
 from causalsem.discovery.stack import Stack
 from causalsem.engines.pseudo_rows import penalty_for, pseudo_rows
@@ -128,12 +128,12 @@ def test_who_is_said_to_change_nothing_changes_nothing(warm: bool, blocks: bool)
 
 
 @pytest.mark.parametrize("warm", [False, True])
-def test_no_single_move_improves_a_settled_order(warm: bool) -> None:
+def test_no_single_move_improves_the_order_found(warm: bool) -> None:
     for seed in range(6):
         rng = np.random.default_rng(seed)
         score = bic(7, 200, rng)
         search = OrderSearch(score, no_rules(7))
-        found = search.settled(search.start(), warm)
+        found = search.best(0, 0, warm)
         assert found.score == pytest.approx(score.total(found.masks), abs=1e-6)
         if warm:
             continue
@@ -163,7 +163,7 @@ def test_orders_keep_to_the_precedence_at_the_start_and_when_displaced() -> None
         for _ in range(5):
             assert not np.tril(search.before[np.ix_(order, order)]).any()
             assert sorted(order.tolist()) == list(range(6))
-            order = displaced(order, search.before, rng)
+            order = displaced(search.parents_of(order), search.before, rng)
 
 
 def test_a_redrawn_order_is_one_of_the_same_dag_within_the_precedence_and_all_of_them_come_up() -> None:
@@ -174,6 +174,74 @@ def test_a_redrawn_order_is_one_of_the_same_dag_within_the_precedence_and_all_of
     possible = {order for order in permutations(range(6)) if not np.tril(first[np.ix_(order, order)]).any()}
     assert len(possible) > 1
     assert {tuple(redrawn(found, search.before, rng).tolist()) for _ in range(60 * len(possible))} == possible
+
+
+def test_a_neighbourhood_is_what_is_nearest_to_one_variable_and_starts_anew_where_a_component_ends() -> None:
+    chain = np.eye(9, k=1, dtype=bool) | np.eye(9, k=-1, dtype=bool)
+    chain[4, 5] = chain[5, 4] = False  # 0 – 1 – 2 – 3 – 4 and 5 – 6 – 7 – 8
+    for seed in range(30):
+        region = neighbourhood(np.arange(9), chain, 4, np.random.default_rng(seed)).tolist()
+        assert max(region) - min(region) == 3
+        assert max(region) < 5 or min(region) >= 5
+    everyone = neighbourhood(np.arange(9), chain, 9, np.random.default_rng(1)).tolist()
+    assert sorted(everyone) == list(range(9))
+    assert {k < 5 for k in everyone[: 5 if everyone[0] < 5 else 4]} == {everyone[0] < 5}
+
+
+def test_two_causes_that_cancel_each_alone_are_found_together() -> None:
+    """y = a − b of two causes that correlate .97: each alone says nothing of y, and growing by one at a time stops at none."""
+    R = np.array([[1.0, 0.97, 0.0], [0.97, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    a, b = 2.0, -2.0
+    R[2, :2] = R[:2, 2] = (a + 0.97 * b) * np.array([1, -1]) / np.sqrt(1 + 4 * 2 * 0.03)
+    score = GaussianBIC(Stack(R[None], 600), 0, 2.0)
+    search = OrderSearch(score, no_rules(3))
+    order = np.arange(3)
+    assert search.parents_of(order).masks[2] == 0
+    assert score.local(2, 0b011) > score.local(2, 0) + 1
+    assert max(score.local(2, 0b001), score.local(2, 0b010)) < score.local(2, 0)
+    assert search.settled(order, True).score >= score.total([0, 1, 3]) - 1e-9
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_pairs_join_exactly_where_both_together_gain(compiled: bool) -> None:
+    if compiled:
+        pytest.importorskip("numba", reason="pip install numba")
+    kernels: Any = MACHINE if compiled else plain(KERNELS)
+    joined = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        score = bic(6, 60, rng, penalty_discount=6.0)
+        search = OrderSearch(score, no_rules(6))
+        order, task = rng.permutation(6), search.tasks[True]
+        node, before = int(order[-1]), order[:-1].tolist()
+        free, parents = np.isin(np.arange(6), before), np.zeros(6, dtype=bool)
+        # A poor set of parents, so that there are pairs to be found.
+        parents[before[:1]] = True
+        mask = 1 << before[0]
+        gains = {
+            (j, k): score.local(node, mask | 1 << j | 1 << k) - score.local(node, mask) for k in before[1:] for j in before[1:] if j > k
+        }
+        best = max(gains, key=lambda pair: gains[pair])
+        told = kernels.best_pair(task, kernels.room(6, 1), free, parents, node)
+        assert told == (best if gains[best] > score.noise else (-1, -1)), seed
+        joined += told != (-1, -1)
+    assert 10 <= joined < 40
+
+
+def test_moves_among_equals_leave_a_plateau_and_keep_the_score_of_every_step() -> None:
+    """A sweep that gains nothing still changes orders of a class, and losses stay those of the rows."""
+    rng = np.random.default_rng(4)
+    search = OrderSearch(bic(8, 400, rng), no_rules(8))
+    found = search.settled(search.start(), True)
+    order, rows, losses = found.order.copy(), found.rows.copy(), found.losses.copy()
+    dice = np.array([7])
+    orders = set()
+    for _ in range(10):
+        assert search.kernels.sweep(search.tasks[True], order, rows, losses, 0, dice) == 8
+        orders.add(tuple(order.tolist()))
+        again = search.parents_of(order)
+        assert losses.sum() == pytest.approx(again.loss, abs=1e-9)
+    assert len(orders) > 3
 
 
 def test_tiers_spare_the_search_wrong_turns() -> None:
