@@ -1,8 +1,8 @@
 """Which off-policy estimator errs least? python benchmarks/policy.py --data ../shared/data/open_bandit --json OUT
 
-Simulated bandits (truth known over a million fresh contexts): the log is a softmax of the true rewards, liked or disliked, gentle or
-sharp; the policy to be valued is a softmax of them as well; rewards are clicks whose log-odds bend and interact as no reward model here
-does. Open Bandit data (with --data): the logs of Thompson sampling say what showing all items alike would earn, and the random log of
+Simulated bandits (truth known over a million fresh contexts): the log is made uniformly or by a softmax of the true rewards, liked or
+disliked, gentle or sharp; the policy to be valued is a softmax of them as well; rewards are clicks whose log-odds interact as no reward
+model here does. Open Bandit data (with --data): the logs of Thompson sampling say what showing all items alike would earn, and the random log of
 the same days what it did earn; logs are bootstrapped, as in Open Bandit Pipeline's benchmark, and that truth has an error of its own.
 Per estimator: bias, spread and root mean squared error over logs, share of 95 % intervals with the truth in them, CPU seconds.
 obp itself is no peer here: it pins Python below 3.11 and torch 1.12.
@@ -55,7 +55,7 @@ ESTIMATORS = {
     "DRps, SLOPE": ShrunkDoublyRobust(kind="pessimistic", choose="slope"),
 }
 CLICK = Reward(click=1.0)
-WORLDS = {"gentle": 1.0, "sharp": 4.0, "sharp, other taste": -3.0}
+WORLDS = {"uniform": 0.0, "like taste": 1.0, "other taste": -1.0, "sharp": 2.0, "very sharp": 4.0}
 
 
 class World:
@@ -130,7 +130,8 @@ def main() -> None:
     """Compare, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="the folder of Open Bandit data; left out if not said")
-    parser.add_argument("--times", type=int, default=100)
+    parser.add_argument("--times", type=int, default=100, help="logs of each simulated bandit")
+    parser.add_argument("--resamples", type=int, default=30, help="bootstrapped logs of Open Bandit data")
     parser.add_argument("--rounds", type=int, default=2000)
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
@@ -139,7 +140,7 @@ def main() -> None:
         world = World(sharpness)
         rows += compare(name, (world.log(chosen.rounds, seed) for seed in range(chosen.times)), world.policy(), world.truth())
     for campaign in ("men", "all") if chosen.data else ():
-        logs, policy, truth, error = open_bandit(chosen.data, campaign, chosen.times)
+        logs, policy, truth, error = open_bandit(chosen.data, campaign, chosen.resamples)
         print(f"on-policy value of {campaign}: {truth:.5f}, standard error {error:.5f}")
         rows += compare(f"open bandit, {campaign}", logs, policy, truth)
     if chosen.json:

@@ -7,6 +7,7 @@ from scipy.special import expit
 
 from causalsem.effects import AIPW, IPW, Linear, Regression, Splines, estimate_effect, naive_effect
 from causalsem.effects.arms import doubly_robust
+from causalsem.errors import OverlapError, SettingError
 from causalsem.identify import Query
 
 REPEATS = 200
@@ -53,6 +54,32 @@ def test_intervals_cover_the_truth_at_their_level(method, binary_world, given):
     assert 0.904 <= covered <= 0.996
     assert abs(np.mean(z)) < 0.25  # bias below a quarter of a standard error: three errors of the mean are 0.21
     assert np.std(z) == pytest.approx(1, abs=0.2)
+
+
+@pytest.mark.parametrize("method", [IPW(weights="treated"), AIPW(weights="treated")], ids=["IPW", "AIPW"])
+def test_the_effect_on_the_treated_is_covered(method, binary_world, given):
+    big = binary_world(400_000, 9)
+    truth = 1 + big.loc[big["t"] == 1, "z1"].mean()
+    z = []
+    for seed in range(100):
+        estimate = estimate_effect(binary_world(600, seed), given(), method, seed=seed)
+        z.append((estimate.value - truth) / estimate.se)
+    assert np.mean(np.abs(z) < 1.96) >= 0.88  # three binomial errors below 95 %: 0.065
+    assert abs(np.mean(z)) < 0.35
+    assert "on the treated" in estimate.notes[-1]
+
+
+def test_the_effect_on_the_treated_needs_no_treated_where_none_can_be(given):
+    rng = np.random.default_rng(8)
+    z1 = rng.standard_normal(4000)
+    t = ((rng.random(4000) < 0.5) & (z1 < 0.5)).astype(float)
+    table = pd.DataFrame({"z1": z1, "t": t, "y": t * (2 + z1) + z1**2 + rng.standard_normal(4000)})
+    estimate = estimate_effect(table, given(["z1"]), AIPW(weights="treated"))
+    assert abs(estimate.value - (2 + z1[t == 1].mean())) < 4 * estimate.se
+    with pytest.raises(OverlapError, match="none of the"):
+        estimate_effect(table, given(["z1"]), AIPW())
+    with pytest.raises(SettingError, match="unknown weights 'some'"):
+        AIPW(weights="some")
 
 
 def test_aipw_is_right_when_either_model_is_right(given):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from causalsem.effects.methods.regression import check_rank
 from causalsem.effects.nuisance import Learner, Splines, predict_new
 from causalsem.effects.problem import Fitted, Problem, need_arms, need_single
 from causalsem.effects.regressions import with_intercept
-from causalsem.errors import DataError
+from causalsem.errors import DataError, SettingError
 
 
 @dataclass(frozen=True)
@@ -22,20 +22,30 @@ class AIPW:
 
     Right when either the propensity or the outcome model is. `propensity` and `outcome` are learners: `Splines()`,
     `Linear()` or `Boosted()`. Propensities are kept within [clip, 1 − clip]; None means 5/(√n ln n) (Gruber et al. 2022).
+    `weights` "treated": the effect on the treated, which asks nothing of kinds of row that are never treated.
     A treatment of more than two values gets its partially linear effect per unit (Robinson 1988): residual on residual.
     """
 
     propensity: Learner = field(default_factory=Splines)
     outcome: Learner = field(default_factory=Splines)
     clip: float | None = None
+    weights: Literal["inverse", "treated"] = "inverse"
 
     takes: ClassVar[str] = "rows"
     treatment: ClassVar[str] = "any"
     assumes: ClassVar[tuple[str, ...]] = ("overlap: every kind of row could have been treated and untreated",)
 
+    def __post_init__(self) -> None:
+        if self.weights not in {"inverse", "treated"}:
+            raise SettingError(f"unknown weights {self.weights!r}; use 'inverse' or 'treated'")
+
     def fit(self, problem: Problem) -> Fitted:
         """Return the average effect and its influence function."""
-        return aipw(problem, self.propensity, self.outcome, self.clip)
+        if self.weights == "inverse":
+            return aipw(problem, self.propensity, self.outcome, self.clip)
+        need_arms(problem, "the effect on the treated")
+        mu0 = self.outcome.on(problem.Z)(problem.Y, problem.untreated, problem.folds, problem.seed + 3)
+        return Arms.of(problem, self.propensity.on(problem.Z), self.clip).effect_on_treated(problem.Y, mu0)
 
     def effects_at(self, problem: Problem, Z: FloatArray) -> FloatArray:
         """Return the difference (m,) of the arms' outcome models at new rows Z (m, k)."""

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import expit
 
 from causalsem._values import BoolArray, FloatArray
-from causalsem.effects.arms import check_arms, clip_bound, clip_notes, clipped
+from causalsem.effects.arms import ON_TREATED, check_arms, clip_bound, clip_notes, clipped
 from causalsem.effects.diagnostics import effective_size
 from causalsem.effects.methods.regression import check_rank
 from causalsem.effects.methods.stabilised import density_ratio, weighted_slope
@@ -115,7 +115,7 @@ HEAVY = "above 6 % stabilised weights have heavy tails, so the interval may be t
 
 WHOM = {
     "overlap": "the effect among rows that could go either way (overlap weights), not the average over all rows",
-    "treated": "the effect on the treated, not the average over all rows",
+    "treated": ON_TREATED,
 }
 
 
