@@ -2,8 +2,9 @@
 
 Simulated bandits (truth known over a million fresh contexts): the log is made uniformly or by a softmax of the true rewards, liked or
 disliked, gentle or sharp; the policy to be valued is a softmax of them as well; rewards are clicks whose log-odds interact as no reward
-model here does. Open Bandit data (with --data): the logs of Thompson sampling say what showing all items alike would earn, and the random log of
-the same days what it did earn; logs are bootstrapped, as in Open Bandit Pipeline's benchmark, and that truth has an error of its own.
+model here does. Open Bandit data (with --data): the logs of Thompson sampling say what showing all items alike would earn, and the
+random log of the same days what it did earn; logs are bootstrapped, as in Open Bandit Pipeline's benchmark, and that truth has an error
+of its own.
 Per estimator: bias, spread and root mean squared error over logs, share of 95 % intervals with the truth in them, CPU seconds.
 obp itself is no peer here: it pins Python below 3.11 and torch 1.12.
 """

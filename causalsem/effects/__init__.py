@@ -1,6 +1,7 @@
 """The size of an effect given its adjustment set, with overlap, balance and sensitivity."""
 
 from causalsem.effects.diagnostics import Balance, Overlap
+from causalsem.effects.dose_response import dose_response
 from causalsem.effects.estimate import Estimate
 from causalsem.effects.estimation import balance, estimate_effect, level_effects, naive_effect, overlap
 from causalsem.effects.methods.aipw import AIPW
@@ -46,6 +47,7 @@ __all__ = [
     "RobustnessValue",
     "Splines",
     "balance",
+    "dose_response",
     "e_value",
     "estimate_effect",
     "level_effects",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
 from causalsem._values import FloatArray, IntArray
 from causalsem.effects.arms import Arms, check_arms
-from causalsem.effects.nuisance import is_binary
+from causalsem.effects.methods.mixing import mixed_chance, mixed_mean
+from causalsem.effects.nuisance import CrossFit, Learner, Splines, is_binary
 from causalsem.effects.problem import Fitted, Problem, need_arms, need_single
 from causalsem.errors import SettingError, shown
 
@@ -28,7 +29,9 @@ class CausalNet:
     such candidate is trained on `members` parts of the rows, stopped on the rest, and weighs by its likelihood there
     (factual outcomes alone). `propensity` weighs the treatment's likelihood, `targeted` Shi et al.'s targeted
     regularisation, `balance` the `distance` between the arms' representations (counterfactual regression). Networks of all
-    members, candidates and cross-fitting folds are one batch; the average effect is doubly robust with their predictions.
+    members, candidates and cross-fitting folds are one batch; the average effect is doubly robust, its nuisances the mixtures of
+    the networks' and the `partner`'s that did best on rows unseen by both (None: the networks' alone). Unit effects are the
+    networks'.
     """
 
     width: int = 16
@@ -45,6 +48,7 @@ class CausalNet:
     balance: float = 0.0
     distance: Distance = "mmd"
     clip: float | None = None
+    partner: Learner | None = field(default_factory=Splines)
 
     takes: ClassVar[str] = "rows"
     treatment: ClassVar[str] = "levels"
@@ -76,7 +80,10 @@ class CausalNet:
         e, mu = (np.empty((2, problem.n)) for _ in range(2))
         for rows, found in zip(own, train_tasks(tasks, self, classes=is_binary(problem.Y), seed=problem.seed), strict=True):
             e[:, rows], mu[:, rows] = found.propensity[:2], found.outcome[:2]
-        return Arms.told(problem, e[1], e[0], self.clip).effect(problem.Y, mu[1], mu[0])
+        tau = mu[1] - mu[0]
+        if self.partner is not None:
+            e, mu = _joined(problem, self.partner.on(problem.Z), e, mu)
+        return replace(Arms.told(problem, e[1], e[0], self.clip).effect(problem.Y, mu[1], mu[0]), unit_effects=tau)
 
     def effects_at(self, problem: Problem, Z: FloatArray) -> FloatArray:
         """Return the effects (m,) at new rows Z (m, k), learnt from all rows of the problem."""
@@ -92,6 +99,16 @@ class CausalNet:
         tasks = [Task(*_arrays(problem, np.arange(problem.n)), new) for problem, new in zip(problems, Z, strict=True)]
         classes = all(is_binary(problem.Y) for problem in problems)
         return [found.effect for found in train_tasks(tasks, self, classes=classes, seed=problems[0].seed)]
+
+
+def _joined(problem: Problem, partner: CrossFit, e: FloatArray, mu: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the arms' propensities and outcomes (2, n), untreated first, mixed with those of the partner."""
+    everyone, folds, arms = np.ones(problem.n, dtype=bool), problem.folds, (problem.untreated, problem.treated)
+    chances, outcomes = [], []
+    for k, arm in enumerate(arms):
+        chances.append(mixed_chance(arm, e[k], partner(arm.astype(np.float64), everyone, folds, problem.seed + k)))
+        outcomes.append(mixed_mean(problem.Y, mu[k], partner(problem.Y, arm, folds, problem.seed + 2 + k), arm))
+    return np.stack(chances), np.stack(outcomes)
 
 
 def _arrays(problem: Problem, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
