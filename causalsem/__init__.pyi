@@ -103,6 +103,7 @@ from causalsem.outcome import ESCMIPS as ESCMIPS
 from causalsem.outcome import ESMM as ESMM
 from causalsem.outcome import IPS as IPS
 from causalsem.outcome import SNIPS as SNIPS
+from causalsem.outcome import Loop as Loop
 from causalsem.outcome import Naive as Naive
 from causalsem.outcome import OutcomeModel as OutcomeModel
 from causalsem.outcome import fit_outcome as fit_outcome

@@ -6,9 +6,8 @@ import torch
 from torch import nn
 
 from causalsem.networks.heads import Heads, head_count
-from causalsem.networks.net import Inputs, Net, Shape
+from causalsem.networks.net import Inputs, Net, Shape, rows_of
 from causalsem.networks.settings import Multilevel
-from causalsem.networks.towers import rows_of
 
 
 class MultilevelNet(Net):
@@ -33,20 +32,37 @@ class MultilevelNet(Net):
     def bias(self) -> torch.Tensor:
         return self.intercept
 
-    def forward(self, inputs: Inputs, rng: torch.Generator | None = None) -> Heads:
+    @property
+    def tables(self) -> tuple[nn.Parameter, ...]:
+        slopes = ((self.user_slopes, self.shape.item_traits), (self.item_slopes, self.shape.user_traits))
+        return self.user, self.item, *(table for table, traits in slopes if traits)
+
+    def lookups(self, inputs: Inputs, rng: torch.Generator | None = None) -> tuple[torch.Tensor, ...]:
+        user, item = inputs.user.clamp(max=self.shape.users - 1), inputs.item.clamp(max=self.shape.items - 1)
+        return tuple(user if of_users else item for of_users in self._of_users)
+
+    def answer(self, inputs: Inputs, rows: tuple[torch.Tensor, ...], rng: torch.Generator | None = None) -> Heads:
         x_u, x_i = inputs.user_traits, inputs.item_traits  # (rows, du), (rows, di)
         known_u = (inputs.user < self.shape.users)[..., None]
         known_i = (inputs.item < self.shape.items)[..., None]
+        own = iter(
+            [row * (known_u if of_users else known_i) for row, of_users in zip(rows, self._of_users, strict=True)]
+        )  # 0 for strangers
         outputs = self.intercept + rows_of(x_u @ self.user_weight, inputs.user) + rows_of(x_i @ self.item_weight, inputs.item)
-        outputs = outputs + _own(self.user, inputs.user, known_u) + _own(self.item, inputs.item, known_i)  # (M, n, out)
+        outputs = outputs + next(own) + next(own)  # (M, n, out)
         if inputs.pair is not None:
             outputs = outputs + torch.bmm(inputs.pair, self.pair_weight)
         if self.shape.item_traits:
-            slopes = rows_of(x_u @ self.crosses, inputs.user) + _own(self.user_slopes, inputs.user, known_u)
+            slopes = rows_of(x_u @ self.crosses, inputs.user) + next(own)
             outputs = outputs + _along(slopes, x_i[inputs.item])
         if self.shape.user_traits:
-            outputs = outputs + _along(_own(self.item_slopes, inputs.item, known_i), x_u[inputs.user])
+            outputs = outputs + _along(next(own), x_u[inputs.user])
         return Heads.split(outputs, self.shape.outcomes)
+
+    @property
+    def _of_users(self) -> tuple[bool, ...]:
+        """Which tables belong to the users."""
+        return True, False, *((True,) if self.shape.item_traits else ()), *((False,) if self.shape.user_traits else ())
 
     @torch.no_grad()
     def write(self, head: int, users: torch.Tensor, items: torch.Tensor, crosses: torch.Tensor, pair: torch.Tensor) -> None:
@@ -59,24 +75,25 @@ class MultilevelNet(Net):
         for table, slopes in wide:
             table.view(*table.shape[:-1], table.shape[-1] // out, out)[..., head] = slopes.to(table)
 
-    def penalty(self, information: torch.Tensor) -> torch.Tensor:
-        s, total = self.settings, torch.zeros((), device=information.device)
-        levels = (
-            (s.id_prior, (self.user, self.item)),
-            (s.slope_prior, (self.user_slopes, self.item_slopes)),
-            (s.cross_prior, (self.crosses,)),
-            (s.weight_prior, (self.user_weight, self.item_weight, self.pair_weight)),
+    def shares(self, users: torch.Tensor, items: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(users if of_users else items for of_users in self._of_users)
+
+    def precisions(self, information: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        priors = (self.settings.id_prior,) * 2 + (self.settings.slope_prior,) * 2
+        # The head is the last axis everywhere.
+        return tuple(
+            (1 / (prior**2 * information)).repeat(table.shape[-1] // len(information))
+            for prior, table in zip(priors, self.tables, strict=False)
         )
-        for prior, parameters in levels:
+
+    def shared_penalty(self, information: torch.Tensor) -> torch.Tensor:
+        total = torch.zeros((), device=information.device)
+        weights = (self.user_weight, self.item_weight, self.pair_weight)
+        for prior, parameters in ((self.settings.cross_prior, (self.crosses,)), (self.settings.weight_prior, weights)):
             for parameter in parameters:
-                per_head = (parameter**2).reshape(-1, len(information)).sum(dim=0)  # the head is the last axis everywhere
+                per_head = (parameter**2).reshape(-1, len(information)).sum(dim=0)
                 total = total + (per_head / information).sum() / (2 * prior**2)
         return total
-
-
-def _own(table: torch.Tensor, index: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """Return the rows of a level's table, 0 for strangers: (M, n, width)."""
-    return rows_of(table, index.clamp(max=table.shape[1] - 1)) * known
 
 
 def _along(slopes: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.functional import embedding
 
 from causalsem.networks.heads import Heads
 
@@ -47,32 +48,59 @@ class Inputs:
 
 
 class Net(nn.Module, ABC):
-    """M networks side by side, from a batch of pairs to heads; `bias` (M, 1, out) is where the heads start."""
+    """M networks side by side, from a batch of pairs to heads; `bias` (M, 1, out) is where the heads start.
+
+    What belongs to one user or item alone sits in `tables` (M, entities, width). A batch is first looked up in them and
+    then answered from the rows found, so that training can update the rows of a batch and leave the others alone.
+    """
 
     shape: Shape
     settings: Any
 
     @property
     def adversarial(self) -> float:
-        """How far an adversary moves the ids' rows in training; 0 for none."""
+        """How far an adversary moves the tables' rows in training; 0 for none."""
         return 0.0
 
     @property
-    def id_tables(self) -> list[nn.Parameter]:
-        """The tables of ids an adversary moves."""
-        return []
+    @abstractmethod
+    def tables(self) -> tuple[nn.Parameter, ...]:
+        """The tables of users and items, each (M, entities, width)."""
 
     @abstractmethod
+    def lookups(self, inputs: Inputs, rng: torch.Generator | None = None) -> tuple[torch.Tensor, ...]:
+        """Return the row of each table that each pair looks up (M, n); with `rng` in training mode, some look up what strangers do."""
+
+    @abstractmethod
+    def answer(self, inputs: Inputs, rows: tuple[torch.Tensor, ...], rng: torch.Generator | None = None) -> Heads:
+        """Return the heads of a batch from its rows of the tables, each (M, n, width)."""
+
     def forward(self, inputs: Inputs, rng: torch.Generator | None = None) -> Heads:
         """Return the heads of a batch; with `rng` in training mode, whatever is random follows it."""
+        found = self.lookups(inputs, rng)
+        return self.answer(inputs, tuple(rows_of(table, index) for table, index in zip(self.tables, found, strict=True)), rng)
 
     @abstractmethod
+    def shares(self, users: torch.Tensor, items: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return how often each row of each table is looked up, from the users' and items' shares of the pairs: (entities,) each."""
+
+    @abstractmethod
+    def precisions(self, information: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return the precision of the normal prior on each column of each table, per pair: (width,) each (see `penalty`)."""
+
+    @abstractmethod
+    def shared_penalty(self, information: torch.Tensor) -> torch.Tensor:
+        """Return the part of `penalty` that belongs to no table."""
+
     def penalty(self, information: torch.Tensor) -> torch.Tensor:
         """Return minus the log prior per pair, summed over members: a scalar.
 
         `information` (out,) is how many pairs stand behind each head's objective, so that a prior weighs as much as it
         should against a mean over pairs; what the heads share goes by the least of them.
         """
+        columns = zip(self.tables, self.precisions(information), strict=True)
+        of_tables = [((table**2).sum(dim=(0, 1)) * precision).sum() / 2 for table, precision in columns]
+        return torch.stack([self.shared_penalty(information), *of_tables]).sum()
 
     @property
     @abstractmethod
@@ -86,3 +114,14 @@ class Net(nn.Module, ABC):
             self.bias[..., :count] = outcome
             self.bias[..., count : 2 * count] = outcome
             self.bias[..., -1] = propensity
+
+
+def rows_of(table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Return table[m, index[m, k]]: (M, N, w) and (M, n) → (M, n, w)."""
+    members, count, width = table.shape
+    return embedding(flat_rows(index, count), table.reshape(members * count, width))
+
+
+def flat_rows(index: torch.Tensor, count: int) -> torch.Tensor:
+    """Return where the rows of `index` (M, n) lie in tables of `count` rows each that stand one after the other."""
+    return index + torch.arange(len(index), device=index.device)[:, None] * count

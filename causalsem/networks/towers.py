@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn.functional import embedding, silu
+from torch.nn.functional import silu
+
+from causalsem.networks.net import rows_of
 
 
 class MemberLinear(nn.Module):
@@ -34,7 +36,7 @@ class Tower(nn.Module):
         super().__init__()
         self.count, self.members, self.widths = count, members, widths
         vector, own, width = widths[0], widths[0] + widths[1], sum(widths)
-        ids = torch.randn(members, count + 1, own, generator=rng) * 0.01
+        ids = torch.randn(members, count + 1, own, generator=rng).mul_(0.01)  # a large table is not held twice
         # A product of two small numbers has no gradient to start from: the vectors begin larger than the rest.
         ids[..., :vector] *= 10
         ids[:, count] = 0
@@ -47,7 +49,10 @@ class Tower(nn.Module):
         self, index: torch.Tensor, traits: torch.Tensor, forgotten: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Return the three parts, each (M, n, width), for `index` (M, n) into `traits` (rows, d), ids left out where `forgotten`."""
-        own = rows_of(self.ids, self._own_index(index, forgotten))
+        return self.parts(rows_of(self.ids, self.own_index(index, forgotten)), index, traits)
+
+    def parts(self, own: torch.Tensor, index: torch.Tensor, traits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Return the three parts from the ids' rows `own` (M, n, vector + intercepts) and what the traits add."""
         vector, intercepts = torch.split(own, list(self.widths[:2]), dim=-1)
         if self.linear is None:
             return vector, intercepts, None
@@ -59,19 +64,13 @@ class Tower(nn.Module):
         more, also, deep = torch.split(told, list(self.widths), dim=-1)
         return vector + more, intercepts + also, deep
 
+    def own_index(self, index: torch.Tensor, forgotten: torch.Tensor | None) -> torch.Tensor:
+        """Return the row of each id (M, n), the strangers' where it is unknown or `forgotten`."""
+        index = index.clamp(max=self.count)
+        return index if forgotten is None else index.masked_fill(forgotten, self.count)
+
     def _trait_part(self, traits: torch.Tensor) -> torch.Tensor:
         assert self.linear is not None
         assert self.inner is not None
         assert self.outer is not None
         return self.linear(traits) + self.outer(silu(self.inner(traits)))
-
-    def _own_index(self, index: torch.Tensor, forgotten: torch.Tensor | None) -> torch.Tensor:
-        index = index.clamp(max=self.count)
-        return index if forgotten is None else index.masked_fill(forgotten, self.count)
-
-
-def rows_of(table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """Return table[m, index[m, k]]: (M, N, w) and (M, n) → (M, n, w)."""
-    members, count, width = table.shape
-    offset = torch.arange(members, device=index.device)[:, None] * count
-    return embedding(index + offset, table.reshape(members * count, width))

@@ -37,10 +37,18 @@ class TwoTowerNet(Net):
         last = settings.hidden[-1] if settings.hidden and deep else 0
         self.heads = MemberLinear(shape.members, settings.dim + last, out, rng, scale=0.3)
 
-    def forward(self, inputs: Inputs, rng: torch.Generator | None = None) -> Heads:
-        """Return the heads of a batch; with `rng` in training mode, forgets ids and units at the settings' rates."""
-        u, a_u, deep_u = self.user(inputs.user, inputs.user_traits, self._forgotten(inputs.user, inputs, rng))
-        i, a_i, deep_i = self.item(inputs.item, inputs.item_traits, self._forgotten(inputs.item, inputs, rng))
+    @property
+    def tables(self) -> tuple[nn.Parameter, ...]:
+        return self.user.ids, self.item.ids
+
+    def lookups(self, inputs: Inputs, rng: torch.Generator | None = None) -> tuple[torch.Tensor, ...]:
+        pairs = ((self.user, inputs.user), (self.item, inputs.item))
+        return tuple(tower.own_index(index, self._forgotten(index, inputs, rng)) for tower, index in pairs)
+
+    def answer(self, inputs: Inputs, rows: tuple[torch.Tensor, ...], rng: torch.Generator | None = None) -> Heads:
+        """Return the heads of a batch; with `rng` in training mode, forgets hidden units at the settings' rate."""
+        u, a_u, deep_u = self.user.parts(rows[0], inputs.user, inputs.user_traits)
+        i, a_i, deep_i = self.item.parts(rows[1], inputs.item, inputs.item_traits)
         outputs, parts = a_u + a_i, [u * i]  # (M, n, out), (M, n, dim)
         deep = [part for part in (deep_u, deep_i) if part is not None]
         if self.pair is not None and inputs.pair is not None:
@@ -62,19 +70,20 @@ class TwoTowerNet(Net):
         return self.settings.adversarial
 
     @property
-    def id_tables(self) -> list[nn.Parameter]:
-        return [self.user.ids, self.item.ids]
-
-    @property
     def bias(self) -> torch.Tensor:
         return self.heads.bias
 
-    def penalty(self, information: torch.Tensor) -> torch.Tensor:
-        least = information.min()
-        columns = torch.cat([least.expand(self.settings.dim), information])  # (d + out,)
-        ids = sum(((tower.ids**2).sum(dim=(0, 1)) / columns).sum() for tower in (self.user, self.item))
-        shared = sum((p**2).sum() for name, p in self.named_parameters() if name.endswith("weight"))
-        return (ids / self.settings.id_prior**2 + shared / (self.settings.weight_prior**2 * least)) / 2
+    def shares(self, users: torch.Tensor, items: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        p = self.settings.id_dropout
+        return tuple(torch.cat([share * (1 - p), share.new_full((1,), p)]) for share in (users, items))
+
+    def precisions(self, information: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        columns = torch.cat([information.min().expand(self.settings.dim), information])  # (d + out,)
+        return (1 / (self.settings.id_prior**2 * columns),) * 2
+
+    def shared_penalty(self, information: torch.Tensor) -> torch.Tensor:
+        weights = [(p**2).sum() for name, p in self.named_parameters() if name.endswith("weight")]
+        return torch.stack(weights).sum() / (2 * self.settings.weight_prior**2 * information.min())
 
     def _forgotten(self, index: torch.Tensor, inputs: Inputs, rng: torch.Generator | None) -> torch.Tensor | None:
         p = self.settings.id_dropout

@@ -1,6 +1,7 @@
 """The deep outcome model: losses that correct the logging bias, one training loop, cross-fitting."""
 
 from causalsem.outcome.fit import fit_outcome
+from causalsem.outcome.loop import Loop
 from causalsem.outcome.losses import (
     DCMT,
     DR,
@@ -27,6 +28,7 @@ from causalsem.outcome.propensities import Boosted, Logistic, NaiveBayes, Popula
 __all__ = [
     "fit_outcome",
     "OutcomeModel",
+    "Loop",
     "Naive",
     "IPS",
     "SNIPS",

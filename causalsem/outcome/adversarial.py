@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -16,7 +16,7 @@ def add_adversarial_gradients(net: Net, size: float, objective: Callable[[], tor
 
     The gradients of the unmoved objective must be in place, of the whole team.
     """
-    with moved(net.id_tables, size):
+    with moved(net.tables, size):
         before = {p: p.grad for p in net.parameters() if p.grad is not None}
         for parameter in before:
             parameter.grad = None
@@ -27,7 +27,7 @@ def add_adversarial_gradients(net: Net, size: float, objective: Callable[[], tor
 
 
 @contextmanager
-def moved(tables: list[torch.nn.Parameter], size: float) -> Iterator[None]:
+def moved(tables: Sequence[torch.nn.Parameter], size: float) -> Iterator[None]:
     """Move the rows of tables by `size` along their gradients for a while; rows without a gradient stay."""
     steps = []
     for table in tables:

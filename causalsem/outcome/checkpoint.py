@@ -14,6 +14,7 @@ from causalsem.errors import FileError, NotInstalledError
 if TYPE_CHECKING:
     import torch
 
+    from causalsem.outcome.optimiser import Optimiser
     from causalsem.outcome.train import Progress
 
 Tensors = dict[str, "torch.Tensor"]
@@ -48,29 +49,25 @@ class Checkpoint:
         carried = {} if found is None else named(found[1], "carried")
         return cls(place, fingerprint, "", carried, found)
 
-    def restore(self, net: torch.nn.Module, optimiser: torch.optim.Optimizer, rng: torch.Generator, best: Tensors, state: Progress) -> None:
+    def restore(self, net: torch.nn.Module, optimiser: Optimiser, rng: torch.Generator, best: Tensors, state: Progress) -> None:
         """Put net, optimiser, generator, best weights and progress back where this stage was left, if it was."""
         if self.found is None or self.found[0]["stage"] != self.stage:
             return
         about, tensors = self.found
         net.load_state_dict(named(tensors, "net"))
-        best.update(named(tensors, "best"))
+        for name, tensor in named(tensors, "best").items():
+            best[name].copy_(tensor)
         rng.set_state(tensors["rng"].cpu())
-        moments: dict[int, Tensors] = {}
-        for name, tensor in named(tensors, "optimiser").items():
-            index, key = name.split(".", 1)
-            moments.setdefault(int(index), {})[key] = tensor
-        groups = optimiser.state_dict()["param_groups"]
-        optimiser.load_state_dict({"state": moments, "param_groups": groups})
+        optimiser.load(named(tensors, "optimiser"))
         state.epoch, state.best = about["epoch"], about["best"]
         state.history[:] = [(a, b) for a, b in about["history"]]
 
-    def save(self, net: torch.nn.Module, optimiser: torch.optim.Optimizer, rng: torch.Generator, best: Tensors, state: Progress) -> None:
+    def save(self, net: torch.nn.Module, optimiser: Optimiser, rng: torch.Generator, best: Tensors, state: Progress) -> None:
         """Write the state after an epoch, whole or not at all."""
         if self.path is None:
             return
         tensors = {f"net.{k}": v for k, v in net.state_dict().items()} | {f"best.{k}": v for k, v in best.items()}
-        tensors |= {f"optimiser.{k}.{name}": v for k, slot in optimiser.state_dict()["state"].items() for name, v in slot.items()}
+        tensors |= {f"optimiser.{k}": v for k, v in optimiser.tensors().items()}
         tensors |= {f"carried.{k}": v for k, v in self.carried.items()} | {"rng": rng.get_state()}
         about = {"fingerprint": self.fingerprint, "stage": self.stage, "epoch": state.epoch, "best": state.best, "history": state.history}
         write_tensors(self.path, about, tensors)

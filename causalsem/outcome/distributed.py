@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 
 from causalsem.networks.heads import Heads
+from causalsem.outcome.optimiser import Looked
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,27 @@ class Team:
             return heads
         start, stop = self.part(n)
         own = torch.cat([heads.outcome, heads.imputed, heads.propensity[..., None]], dim=-1)  # (M, own, out)
-        everyone = torch.zeros(own.shape[0], n, own.shape[2], dtype=own.dtype, device=own.device)
-        everyone[:, start:stop] = own.detach()
-        dist.all_reduce(everyone)
+        everyone = self._together(own, n)
         together = torch.cat([everyone[:, :start], own, everyone[:, stop:]], dim=1)
         return Heads.split(together, heads.outcome.shape[-1])
+
+    def whole_rows(self, looked: Looked, n: int) -> Looked:
+        """Return what all processes looked up in a table for a batch of n rows, with its gradients."""
+        if self.size == 1:
+            return looked
+        found, gradient = looked.found.detach(), looked.found.grad
+        assert gradient is not None
+        together = Looked(self._together(looked.rows, n), self._together(found, n))
+        together.found.grad = self._together(gradient, n)
+        return together
+
+    def _together(self, own: torch.Tensor, n: int) -> torch.Tensor:
+        """Return the parts (M, own, …) of all processes side by side: (M, n, …)."""
+        start, stop = self.part(n)
+        everyone = own.new_zeros(own.shape[0], n, *own.shape[2:])
+        everyone[:, start:stop] = own.detach()
+        dist.all_reduce(everyone)
+        return everyone
 
     def sum_gradients(self, net: torch.nn.Module) -> None:
         """Add up the gradients of all processes."""

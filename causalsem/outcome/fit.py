@@ -22,6 +22,7 @@ from causalsem.outcome.counterfactuals import Counterfactuals
 from causalsem.outcome.counterfactuals import counterfactuals as imagined
 from causalsem.outcome.encoder import Encoded, Encoder, check_pairs
 from causalsem.outcome.journey import Journey
+from causalsem.outcome.loop import Loop
 from causalsem.outcome.losses import DR, SNIPS, Loss
 from causalsem.outcome.losses.table import loss_of
 from causalsem.outcome.model import Answer, OutcomeModel
@@ -54,6 +55,7 @@ def fit_outcome(
     learning_rate: float | None = None,
     patience: int | None = None,
     precision: str = "float32",
+    loop: Loop | None = None,
     seed: int = 0,
     device: str = "auto",
     checkpoint: str | os.PathLike[str] | None = None,
@@ -98,6 +100,8 @@ def fit_outcome(
 
     Processes of an initialised `torch.distributed` group (torchrun) share every batch, with the numbers of one process.
 
+    `loop` says how the loop runs on its device: large tables row by row, steps recorded as CUDA graphs, torch.compile (see `Loop`).
+
     `checkpoint` names a file written after every epoch; a killed fit called again goes on from there with the same
     numbers. Raises ForbiddenVariableError, DataError, OverlapError (one class of T only) and TrainingError (NaN).
     """
@@ -125,7 +129,7 @@ def fit_outcome(
         **{"members": members, "clip": clip, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate},
         "correction": correction,
         "counterfactuals": None if counterfactuals is None else counterfactuals.names,
-        **{"patience": patience, "precision": precision, "seed": seed},
+        **{"patience": patience, "precision": precision, "loop": asdict(loop or Loop()), "seed": seed},
     }
     rows = None
     if counterfactuals is not None:

@@ -26,9 +26,11 @@ from causalsem.outcome.counterfactuals import Counterfactuals
 from causalsem.outcome.encoder import Encoded
 from causalsem.outcome.folds import fold_ids, fold_rows, pace
 from causalsem.outcome.journey import Journey
+from causalsem.outcome.loop import Loop
+from causalsem.outcome.plan import Objective, Plan
 from causalsem.outcome.problem import target
 from causalsem.outcome.tensors import device_of, real, training_data, whole
-from causalsem.outcome.train import Objective, Plan, train
+from causalsem.outcome.train import train
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,7 +120,7 @@ class Run:
         s = self.settings
         batch, epochs = pace(n, s["batch_size"], s["epochs"])
         patience = max(2, epochs // 4) if s["patience"] is None else s["patience"]
-        return Plan(epochs, batch, s["learning_rate"], patience, s["precision"] == "bfloat16", information)
+        return Plan(epochs, batch, s["learning_rate"], patience, s["precision"] == "bfloat16", information, Loop(**s["loop"]))
 
     @torch.no_grad()
     def out_of_fold(self, pick: Callable[[Heads], torch.Tensor]) -> FloatArray:

@@ -10,7 +10,7 @@ from causalsem._values import FloatArray, IntArray
 from causalsem.errors import SettingError
 from causalsem.networks.net import Inputs
 from causalsem.outcome.encoder import Encoded
-from causalsem.outcome.train import TrainingData
+from causalsem.outcome.plan import TrainingData
 
 
 def device_of(name: str) -> torch.device:

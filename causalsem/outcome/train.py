@@ -2,62 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
 import torch
 
 from causalsem._progress import progress
 from causalsem.errors import TrainingError
-from causalsem.networks.heads import Heads
-from causalsem.networks.net import Inputs, Net
-from causalsem.outcome.adversarial import add_adversarial_gradients
+from causalsem.networks.net import Net
+from causalsem.outcome.best import best_of, keep
 from causalsem.outcome.checkpoint import Checkpoint
 from causalsem.outcome.distributed import Team
-
-# (heads of a batch, its rows (M, B)) → the objective of each member (M,).
-Objective = Callable[[Heads, torch.Tensor], torch.Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingData:
-    """What a network reads, on the device: `user`, `item` (n,), `pair` (n, p), trait tables, and who learns from what.
-
-    `train` (M, n_train) are the rows member m learns from, `held` (M, n_held) the rows of the fold it never sees.
-    """
-
-    user: torch.Tensor
-    item: torch.Tensor
-    pair: torch.Tensor | None
-    user_traits: torch.Tensor
-    item_traits: torch.Tensor
-    train: torch.Tensor
-    held: torch.Tensor
-
-    def inputs(self, rows: torch.Tensor, part: tuple[int, int] | None = None) -> Inputs:
-        """Return the inputs of `rows` (M, B), or of a part of them."""
-        start, stop = part or (0, rows.shape[1])
-        own = rows[:, start:stop]
-        pair = None if self.pair is None else self.pair[own]
-        return Inputs(self.user[own], self.item[own], pair, self.user_traits, self.item_traits, (start, stop, rows.shape[1]))
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long and how fast: `patience` epochs without a better held-out objective end the training.
-
-    `information` says how many pairs stand behind each head (see `Net.penalty`).
-    """
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    patience: int
-    bfloat16: bool = False
-    information: tuple[float, ...] = ()
+from causalsem.outcome.plan import Objective, Plan, TrainingData
+from causalsem.outcome.step import Recorded, Step
 
 
 @dataclass
@@ -82,61 +40,53 @@ def train(
     Processes of one group share every batch (see `Team`).
     Raises TrainingError when the objective is not finite; the checkpoint then holds the last good epoch.
     """
-    optimiser = torch.optim.Adam(net.parameters(), lr=plan.learning_rate, fused=True)
-    team = Team.now()
-    state, best = Progress(), copy.deepcopy(net.state_dict())
-    information = torch.tensor(plan.information, device=data.train.device)
-    checkpoint.restore(net, optimiser, rng, best, state)
-    for epoch in progress(range(state.epoch, plan.epochs), checkpoint.stage):
-        if state.stale > plan.patience:
-            break
-        total = torch.zeros((), device=data.train.device)
-        batches = shuffled(data.train, plan.batch_size, rng)
-        net.train()
-        for step, rows in enumerate(batches):  # (M, B)
-            set_rate(optimiser, plan, (epoch + step / len(batches)) / plan.epochs)
-            optimiser.zero_grad(set_to_none=True)
-            loss = measured(net, data, objective, plan, rows, rng, team)
-            torch.autograd.backward([loss + net.penalty(information) / team.size])
-            team.sum_gradients(net)
-            if net.adversarial:
-                again = partial(measured, net, data, objective, plan, rows, rng, team)
-                add_adversarial_gradients(net, net.adversarial, again, team)
-            optimiser.step()
-            total += loss.detach()
-        seen, held = float(total) / len(batches) / net.shape.members, held_out(net, data, judge, plan.batch_size)
-        check_finite(seen + held, epoch, checkpoint)
-        state.history.append((seen, held))
-        state.epoch = epoch + 1
-        if state.best < 0 or held < state.history[state.best][1]:
-            state.best = epoch
-            best = copy.deepcopy(net.state_dict())
-        if team.rank == 0:
-            checkpoint.save(net, optimiser, rng, best, state)
-    net.load_state_dict(best)
+    team, state = Team.now(), Progress()
+    step = Step(net, data, objective, plan, rng, team)
+    with best_of(net) as best:
+        checkpoint.restore(net, step.optimiser, rng, best, state)
+        run: Step | Recorded | None = None
+        for epoch in progress(range(state.epoch, plan.epochs), checkpoint.stage):
+            if state.stale > plan.patience:
+                break
+            total, batches = torch.zeros((), device=data.train.device), Batching(data.train, plan.batches(data.train.shape[1]), rng)
+            net.train()
+            for k, rows in enumerate(batches):  # (M, B)
+                run = run or (Recorded(step, rows) if plan.loop.graph else step)
+                step.optimiser.set_rate(cosine(plan.learning_rate, (epoch + k / len(batches)) / plan.epochs))
+                total += run(rows)
+            seen, held = float(total) / len(batches) / net.shape.members, held_out(net, data, judge, plan.batch_size)
+            check_finite(seen + held, epoch, checkpoint)
+            state.history.append((seen, held))
+            state.epoch = epoch + 1
+            if state.best < 0 or held < state.history[state.best][1]:
+                state.best = epoch
+                keep(net.state_dict(), best)
+            if team.rank == 0:
+                checkpoint.save(net, step.optimiser, rng, best, state)
+        net.load_state_dict(best)
     return state.history
 
 
-def measured(
-    net: Net, data: TrainingData, objective: Objective, plan: Plan, rows: torch.Tensor, rng: torch.Generator, team: Team
-) -> torch.Tensor:
-    """Return the objective of a batch (M, B), summed over members; this process runs its part of the rows."""
-    n = rows.shape[1]
-    with torch.autocast(rows.device.type, torch.bfloat16, enabled=plan.bfloat16):
-        heads = net(data.inputs(rows, team.part(n)), rng)
-        return objective(team.whole(heads, n), rows).sum()
+def cosine(rate: float, done: float) -> float:
+    """Return the learning rate when a share of the training is done: a half cosine down to zero (Loshchilov & Hutter 2017)."""
+    return rate * (1 + math.cos(math.pi * done)) / 2
 
 
-def set_rate(optimiser: torch.optim.Optimizer, plan: Plan, done: float) -> None:
-    """Set the learning rate by the share of the training that is done: a half cosine down to zero (Loshchilov & Hutter 2017)."""
-    for group in optimiser.param_groups:
-        group["lr"] = plan.learning_rate * (1 + math.cos(math.pi * done)) / 2
+class Batching:
+    """`count` batches of each member's rows in an order of its own, equal up to the last: (M, n) → batches (M, B)."""
 
+    def __init__(self, rows: torch.Tensor, count: int, rng: torch.Generator) -> None:
+        self.rows, self.count, n = rows, count, rows.shape[1]
+        # Half the bytes of the default: the order is the largest thing that a training makes for itself.
+        kind = torch.int32 if n < 2**31 else torch.int64
+        self.order = torch.stack([torch.randperm(n, generator=rng, device=rows.device, dtype=kind) for _ in rows])
 
-def shuffled(rows: torch.Tensor, batch_size: int, rng: torch.Generator) -> list[torch.Tensor]:
-    """Return equal batches of each member's rows in an order of its own: (M, n) → list of (M, ≤ batch_size)."""
-    order = torch.stack([torch.randperm(rows.shape[1], generator=rng, device=rows.device) for _ in rows])
-    return list(torch.chunk(rows.gather(1, order), max(1, -(-rows.shape[1] // batch_size)), dim=1))
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        for part in torch.chunk(self.order, self.count, dim=1):
+            yield self.rows.gather(1, part.long())
 
 
 @torch.no_grad()

@@ -5,8 +5,8 @@ import torch
 
 from causalsem.errors import SettingError
 from causalsem.networks import TwoTower
-from causalsem.networks.net import Inputs, Shape
-from causalsem.networks.towers import MemberLinear, Tower, rows_of
+from causalsem.networks.net import Inputs, Shape, rows_of
+from causalsem.networks.towers import MemberLinear, Tower
 from causalsem.networks.two_tower import TwoTowerNet
 
 
