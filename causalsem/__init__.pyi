@@ -61,6 +61,7 @@ from causalsem.effects import GBoost as GBoost
 from causalsem.effects import Regression as Regression
 from causalsem.effects import RLearner as RLearner
 from causalsem.effects import balance as balance
+from causalsem.effects import confounding_bound as confounding_bound
 from causalsem.effects import dose_response as dose_response
 from causalsem.effects import e_value as e_value
 from causalsem.effects import estimate_effect as estimate_effect

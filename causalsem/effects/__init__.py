@@ -1,5 +1,6 @@
 """The size of an effect given its adjustment set, with overlap, balance and sensitivity."""
 
+from causalsem.effects.confounding import ConfoundingBound, confounding_bound
 from causalsem.effects.diagnostics import Balance, Overlap
 from causalsem.effects.dose_response import dose_response
 from causalsem.effects.estimate import Estimate
@@ -31,6 +32,7 @@ __all__ = [
     "AIPW",
     "Balance",
     "Boosted",
+    "ConfoundingBound",
     "CausalForest",
     "CausalNet",
     "CausalTree",
@@ -47,6 +49,7 @@ __all__ = [
     "RobustnessValue",
     "Splines",
     "balance",
+    "confounding_bound",
     "dose_response",
     "e_value",
     "estimate_effect",

@@ -7,11 +7,11 @@ neither arm, so it tells nothing of the arms' outcomes, but the average is over 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from causalsem._values import BoolArray, FloatArray
+from causalsem.effects.confounding import scale_of
 from causalsem.effects.diagnostics import default_clip
 from causalsem.effects.nuisance import CrossFit
 from causalsem.effects.problem import Fitted, Problem
@@ -66,15 +66,22 @@ class Arms:
         """Return each row's doubly robust term (n,), whose mean over any kind of row is the effect on that kind."""
         return np.asarray(mu1 - mu0 + self.one / self.e1 * (Y - mu1) - self.zero / self.e0 * (Y - mu0))
 
-    def effect(self, Y: FloatArray, mu1: FloatArray, mu0: FloatArray, **told: Any) -> Fitted:
+    def effect(self, Y: FloatArray, mu1: FloatArray, mu0: FloatArray) -> Fitted:
         """Return the doubly robust contrast with outcome models mu1, mu0 (n,), their difference as unit effects."""
         value, psi, baseline = doubly_robust(Y, self.one, self.zero, self.e1, self.e0, mu1, mu0)
+        told = {"mean_untreated": baseline} | scale_of(self.rows * (Y - np.where(self.one, mu1, mu0)), self.weights)
         return Fitted(
-            value, psi, notes=self.notes, propensity=self.raw, weights=self.weights, unit_effects=mu1 - mu0,
-            diagnostics={"mean_untreated": baseline}, cross_fitted=True, **told,
-        )  # fmt: skip
+            value,
+            psi,
+            notes=self.notes,
+            propensity=self.raw,
+            weights=self.weights,
+            unit_effects=mu1 - mu0,
+            diagnostics=told,
+            cross_fitted=True,
+        )
 
-    def effect_on_treated(self, Y: FloatArray, mu0: FloatArray, **told: Any) -> Fitted:
+    def effect_on_treated(self, Y: FloatArray, mu0: FloatArray) -> Fitted:
         """Return the doubly robust effect on rows of the `one` arm, with a model mu0 (n,) of the `zero` arm's outcome.
 
         Mercatanti & Li (2014): the treated rows' surprise less that of untreated ones weighted by the odds, as they are then
@@ -85,11 +92,13 @@ class Arms:
         gap = Y - mu0
         one, zero = float((own * gap).mean()), float((other * gap).mean())
         value, psi = one - zero, own * (gap - one) - other * (gap - zero)
-        baseline = float((own * Y).mean()) - value
+        # What the treated rows leave of their own outcome model, had there been one, is at most what is left about their mean.
+        told = {"mean_untreated": float((own * Y).mean()) - value} | scale_of(
+            np.where(self.rows, gap - self.one * value, 0.0), np.asarray(own + other)
+        )
         return Fitted(
-            value, psi, notes=(*self.notes, ON_TREATED), propensity=self.raw, weights=self.one + w,
-            diagnostics={"mean_untreated": baseline}, cross_fitted=True, **told,
-        )  # fmt: skip
+            value, psi, notes=(*self.notes, ON_TREATED), propensity=self.raw, weights=self.one + w, diagnostics=told, cross_fitted=True
+        )
 
 
 ON_TREATED = "the effect on the treated, not the average over all rows"

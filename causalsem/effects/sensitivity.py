@@ -13,6 +13,7 @@ from scipy.stats import t as student
 from causalsem._cards import mimebundle
 from causalsem._values import FloatArray
 from causalsem.behaviour import BehaviourTable, as_table
+from causalsem.effects.confounding import robustness
 from causalsem.effects.estimate import Estimate
 from causalsem.effects.estimation import estimate_effect
 from causalsem.effects.methods.aipw import AIPW
@@ -23,6 +24,7 @@ from causalsem.errors import SettingError
 from causalsem.identify import AdjustmentSet, Query
 
 Data: TypeAlias = BehaviourTable | pd.DataFrame
+Contrast: TypeAlias = tuple[float, float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,7 @@ def robustness_value(data: Data, adjust: AdjustmentSet, *, share: float = 1.0, l
     names = [name for name, column in zip(problem.adjustment, problem.Z.T, strict=True) if np.ptp(column) > 0]
     benchmarks = pd.DataFrame(rows, columns=["with_treatment", "with_outcome"])
     benchmarks.insert(0, "variable", names)
-    return RobustnessValue(t**2 / (t**2 + df), _robustness(f), _robustness(max(0.0, f - critical)), benchmarks, value, abs(value / t), df)
+    return RobustnessValue(t**2 / (t**2 + df), robustness(f), robustness(max(0.0, f - critical)), benchmarks, value, abs(value / t), df)
 
 
 def placebo_treatment(
@@ -163,15 +165,16 @@ def placebo_treatment(
     adjust: AdjustmentSet,
     method: Method | str = AIPW(),  # noqa: B008  a frozen value
     *,
+    contrast: Contrast = None,
     seed: int = 0,
     original: Estimate | None = None,
 ) -> Refutation:
     """Return the effect of a shuffled treatment, which is zero whatever the truth; `original` saves estimating anew."""
     table = as_table(data)
-    original = original or estimate_effect(table, adjust, method, seed=seed)
+    original = original or estimate_effect(table, adjust, method, contrast=contrast, seed=seed)
     order = np.random.default_rng(seed).permutation(len(table))
     shuffled = {name: table.column(name)[order] for name in adjust.treatments}
-    refuted = estimate_effect(_with_columns(table, shuffled), adjust, method, seed=seed)
+    refuted = estimate_effect(_with_columns(table, shuffled), adjust, method, contrast=contrast, seed=seed)
     return _judged(
         "placebo treatment", original, refuted, 0.0, refuted.se, "the treatment was shuffled between rows, so its effect is zero"
     )
@@ -182,42 +185,59 @@ def random_common_cause(
     adjust: AdjustmentSet,
     method: Method | str = AIPW(),  # noqa: B008  a frozen value
     *,
+    contrast: Contrast = None,
     seed: int = 0,
     original: Estimate | None = None,
 ) -> Refutation:
     """Return the effect with pure noise adjusted for as well, which should change nothing; `original` saves estimating anew."""
     table = as_table(data)
-    original = original or estimate_effect(table, adjust, method, seed=seed)
+    original = original or estimate_effect(table, adjust, method, contrast=contrast, seed=seed)
     name = next(f"noise{k}" for k in range(len(table.names) + 1) if f"noise{k}" not in table.names)
     wider = _with_columns(table, {name: np.random.default_rng(seed).standard_normal(len(table))})
     more = AdjustmentSet(adjust.query, (*adjust.variables, name), "given", assumptions=adjust.assumptions)
-    refuted = estimate_effect(wider, more, method, seed=seed)
+    refuted = estimate_effect(wider, more, method, contrast=contrast, seed=seed)
     words = "a column of noise was adjusted for too, which should change nothing"
     return _judged("random common cause", original, refuted, original.value, original.se, words)
 
 
-def subset(data: Data, adjust: AdjustmentSet, method: Method | str = AIPW(), *, share: float = 0.8, seed: int = 0) -> Refutation:  # noqa: B008  a frozen value
+def subset(
+    data: Data,
+    adjust: AdjustmentSet,
+    method: Method | str = AIPW(),  # noqa: B008  a frozen value
+    *,
+    share: float = 0.8,
+    contrast: Contrast = None,
+    seed: int = 0,
+) -> Refutation:
     """Return the effect on a random share of the rows, which should differ by chance alone."""
     if not 0 < share < 1:
         raise SettingError(f"share is {share}; use a number between 0 and 1, such as 0.8")
     table = as_table(data)
-    original = estimate_effect(table, adjust, method, seed=seed)
+    original = estimate_effect(table, adjust, method, contrast=contrast, seed=seed)
     kept = _units_kept(table, share, seed)
-    refuted = estimate_effect(table.rows(kept), adjust, method, seed=seed)
+    refuted = estimate_effect(table.rows(kept), adjust, method, contrast=contrast, seed=seed)
     # A part and its whole differ with variance se_part² − se_whole² (Hausman 1978); not below what is left at random.
     spread = math.sqrt(max(refuted.se**2 - original.se**2, (1 - share) * refuted.se**2))
     words = f"{100 * share:g} % of the units were kept, so the estimate should differ by chance alone"
     return _judged("subset", original, refuted, original.value, spread, words)
 
 
-def negative_control(data: Data, adjust: AdjustmentSet, outcome: str, method: Method | str = AIPW(), *, seed: int = 0) -> Refutation:  # noqa: B008  a frozen value
+def negative_control(
+    data: Data,
+    adjust: AdjustmentSet,
+    outcome: str,
+    method: Method | str = AIPW(),  # noqa: B008  a frozen value
+    *,
+    contrast: Contrast = None,
+    seed: int = 0,
+) -> Refutation:
     """Return the effect on an outcome that the treatment cannot change; one that is not zero betrays confounding.
 
     Lipsitch, Tchetgen Tchetgen & Cohen (2010). `outcome` is a column that shares its confounders with the real one.
     """
-    original = estimate_effect(data, adjust, method, seed=seed)
+    original = estimate_effect(data, adjust, method, contrast=contrast, seed=seed)
     asked = AdjustmentSet(Query(adjust.treatments, outcome), adjust.variables, "given", assumptions=adjust.assumptions)
-    refuted = estimate_effect(data, asked, method, seed=seed)
+    refuted = estimate_effect(data, asked, method, contrast=contrast, seed=seed)
     words = f"{outcome!r} cannot be changed by {', '.join(adjust.treatments)}, so an effect on it is confounding that is left"
     return _judged("negative control", original, refuted, 0.0, refuted.se, words)
 
@@ -269,10 +289,6 @@ def _adjusted(value: float, se: float, df: int, r2d: float, r2y: float, times: f
     bias = se * math.sqrt(df * with_y * with_d / (1 - with_d))
     error = se * math.sqrt((1 - with_y) / (1 - with_d) * df / (df - 1))
     return with_d, with_y, math.copysign(abs(value) - bias, value), error
-
-
-def _robustness(f: float) -> float:
-    return 0.5 * (math.sqrt(f**4 + 4 * f**2) - f**2)
 
 
 def _explained_away(ratio: float) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 
 from causalsem._values import FloatArray
 from causalsem.effects.arms import Arms
+from causalsem.effects.confounding import scale_of
 from causalsem.effects.methods.regression import check_rank
 from causalsem.effects.nuisance import Learner, Splines, predict_new
 from causalsem.effects.problem import Fitted, Problem, need_arms, need_single
@@ -96,6 +97,6 @@ def _partially_linear(problem: Problem, outcome: Learner) -> Fitted:
     value = float((V * U).mean()) / spread
     psi = V * (U - value * V) / spread
     return Fitted(
-        value, psi, cross_fitted=True, diagnostics={"residual_variance": spread},
+        value, psi, cross_fitted=True, diagnostics={"residual_variance": spread} | scale_of(U - value * V, V / spread),
         assumptions=("the effect of one unit more is the same at every level and for everyone (partially linear)",),
     )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from causalsem._values import FloatArray
+from causalsem.effects.confounding import scale_of
 from causalsem.effects.methods.regression import check_rank
 from causalsem.effects.methods.scores import LEAST_VARIANCE
 from causalsem.effects.nuisance import Learner
@@ -31,16 +32,11 @@ def average_derivative(problem: Problem, treatment: Learner, outcome: Learner) -
     variance = mean_of(V**2, everyone, folds, seed + 2)
     sigma = np.sqrt(np.maximum(variance, LEAST_VARIANCE * (V**2).mean()))
     mean, slope = _outcome_and_slope(problem, outcome)
-    terms = slope - log_density_slope(V / sigma) / sigma * (problem.Y - mean)
+    weight, residual = -log_density_slope(V / sigma) / sigma, problem.Y - mean
+    terms = slope + weight * residual
     value = float(terms.mean())
-    return Fitted(
-        value,
-        terms - value,
-        cross_fitted=True,
-        diagnostics={"residual_variance": float((V**2).mean())},
-        notes=(WHAT,),
-        assumptions=(SHAPE,),
-    )
+    told = {"residual_variance": float((V**2).mean())} | scale_of(residual, weight)
+    return Fitted(value, terms - value, cross_fitted=True, diagnostics=told, notes=(WHAT,), assumptions=(SHAPE,))
 
 
 WHAT = "the average derivative: what a little more of the treatment does to each row at its own level"

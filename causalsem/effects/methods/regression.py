@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from causalsem._values import FloatArray
+from causalsem.effects.confounding import scale_of
 from causalsem.effects.problem import Fitted, Problem
 from causalsem.effects.regressions import ols_influence, with_intercept
 from causalsem.errors import DataError, shown
@@ -41,11 +42,19 @@ class Regression:
         contrast = np.zeros(design.shape[1])
         contrast[: t if problem.contrast is None else 1] = 1.0
         value, psi = ols_influence(design, problem.Y, contrast)
+        told = _scale(design, problem.Y, contrast)
         if self.interactions:
             psi = psi + _centring(design, problem.Y, X[:, 1:], contrast[:t])
         several = problem.T.shape[1] > 1
         notes = ("several treatments: the effect of one unit more of each at once",) if several else ()
-        return Fitted(value, psi, notes=notes)
+        return Fitted(value, psi, notes=notes, diagnostics=told)
+
+
+def _scale(design: FloatArray, Y: FloatArray, contrast: FloatArray) -> dict[str, float]:
+    """Return how far a confounder could move contrastᵀβ: by residuals and their weights, n contrastᵀ(X'X)⁻¹x of each row."""
+    gram = design.T @ design
+    residual = Y - design @ np.linalg.lstsq(gram, design.T @ Y, rcond=None)[0]
+    return scale_of(residual, len(Y) * design @ np.linalg.lstsq(gram, contrast, rcond=None)[0])
 
 
 def _centring(design: FloatArray, Y: FloatArray, Z: FloatArray, contrast: FloatArray) -> FloatArray:

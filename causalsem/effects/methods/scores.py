@@ -8,6 +8,7 @@ import numpy as np
 
 from causalsem._values import BoolArray, FloatArray
 from causalsem.effects.arms import Arms
+from causalsem.effects.confounding import scale_of
 from causalsem.effects.methods.regression import check_rank
 from causalsem.effects.nuisance import Learner
 from causalsem.effects.problem import Fitted, Problem
@@ -65,7 +66,8 @@ class Residuals:
             return self.arms.effect(self.Y, *self.outcomes(tau))
         terms = self.terms(tau)
         value = float(terms.mean())
-        return Fitted(value, terms - value, unit_effects=tau, cross_fitted=True, assumptions=(PER_UNIT,))
+        told = scale_of(self.U - self.V * tau, self.V / self.variance)
+        return Fitted(value, terms - value, unit_effects=tau, cross_fitted=True, assumptions=(PER_UNIT,), diagnostics=told)
 
 
 PER_UNIT = "one unit more has the same effect at every level, though not for everyone"
