@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from causalsem._values import IntArray
+from causalsem._values import BoolArray
 from causalsem.discovery.boss import pruned
 from causalsem.discovery.budget import out_of_time
 from causalsem.discovery.found import Found, Rules
@@ -23,7 +23,7 @@ class GRaSP:
 
     A tuck moves the parent of an edge, with what lies between, behind the child. Chains of up to `depth` tucks that
     leave the score as it is are followed in search of one that gains; only the first of a chain may be of an edge
-    that is not covered. `penalty_discount` is in units of BIC.
+    that is not covered, and the others are around what the one before changed. `penalty_discount` is in units of BIC.
     """
 
     penalty_discount: float = 2.0
@@ -54,44 +54,33 @@ def _improved(orders: OrderSearch, depth: int) -> Ordered:
     """Return the order from which no chain of tucks gains."""
     best = orders.parents_of(orders.start())
     while not out_of_time():
-        better = _chain(orders, best, best.loss, depth, {best.parents.tobytes()}, True)
+        better = _chain(orders, best, depth, np.ones(len(best.order), dtype=bool), {_dag(best): depth}, True)
         if better is None:
             break
         best = better
     return best
 
 
-def _chain(orders: OrderSearch, here: Ordered, loss: float, depth: int, seen: set[bytes], first: bool) -> Ordered | None:
-    """Return an order with less loss at the end of a chain of at most `depth` tucks, or None; `seen` are the DAGs met."""
-    parents = here.masks
-    # The latest first: what is behind them hardly changes.
-    for child in here.order[::-1].tolist():
-        # By their place in the order, so that column order does not matter.
-        for parent in here.order[here.parents[child][here.order]].tolist():
-            covered = parents[child] == parents[parent] | (1 << parent)
-            if not (covered or first) or out_of_time():
-                continue
-            order = tucked(here.order, parents, parent, child)
-            if order is None or not orders.allows(order):
-                continue
-            there = orders.after(here, order)
-            if there.loss < loss - orders.noise:
-                return there
-            if depth > 1 and there.loss < loss + orders.noise and (dag := there.parents.tobytes()) not in seen:
-                seen.add(dag)
-                found = _chain(orders, there, loss, depth - 1, seen, False)
-                if found is not None:
-                    return found
+def _chain(orders: OrderSearch, here: Ordered, depth: int, near: BoolArray, met: dict[bytes, int], first: bool) -> Ordered | None:
+    """Return an order with less loss at the end of a chain of at most `depth` tucks, or None.
+
+    `met` are the DAGs met and how many tucks were left there. After the first, only edges around what the last tuck
+    changed are tucked: others gain no more than they would have before it.
+    """
+    gaining, equals = orders.tucks(here, near, first)
+    if gaining is not None:
+        return orders.tucked(here, *gaining)[0]
+    for start, stop in equals.tolist() if depth > 1 else ():
+        there, changed = orders.tucked(here, start, stop)
+        if met.get(dag := _dag(there), 0) >= depth - 1 or out_of_time():
+            continue
+        met[dag] = depth - 1
+        around = changed | there.parents[changed].any(axis=0) | there.parents[:, changed].any(axis=1)
+        found = _chain(orders, there, depth - 1, around, met, False)
+        if found is not None:
+            return found
     return None
 
 
-def tucked(order: IntArray, parents: list[int], parent: int, child: int) -> IntArray:
-    """Return the order in which the child, and its ancestors among those between, come before the parent."""
-    start, stop = (int(np.flatnonzero(order == k)[0]) for k in (parent, child))
-    between = order[start : stop + 1].tolist()
-    ancestors = 1 << child
-    for node in reversed(between):
-        if (ancestors >> node) & 1:
-            ancestors |= parents[node] & ~(1 << parent)
-    first = [k for k in between if (ancestors >> k) & 1]
-    return np.concatenate([order[:start], first, [k for k in between if not (ancestors >> k) & 1], order[stop + 1 :]]).astype(np.int64)
+def _dag(found: Ordered) -> bytes:
+    return found.parents.tobytes()

@@ -1,8 +1,8 @@
-"""Number functions of the order searches: parents by grow-shrink, and the best place of a variable in an order.
+"""Number functions of the order searches: parents by grow-shrink, the best place of a variable in an order, tucks.
 
 With numba these are machine code, without it the same numbers in plain Python; loops stand where numpy has a word for
-it, because they take numba a fraction of the time to translate. Everything that one of them calls stands in this file:
-numba looks at no other when it decides whether its code on disk is still good.
+it, because they take numba a fraction of the time to translate. Everything that one of them calls stands in this file,
+long as it is: numba looks at no other when it decides whether its code on disk is still good.
 """
 
 from __future__ import annotations
@@ -431,3 +431,114 @@ def sweep(task: Task, order: IntArray, rows: BoolArray, loss: FloatArray, idle: 
             copy_rows(trail.best, rows[node])
             order[to], loss[node] = node, to_loss
     return idle
+
+
+@compiled
+def tuck(order: IntArray, rows: BoolArray, start: int, stop: int, new_order: IntArray) -> None:
+    """Write the order in which the variable at `stop`, and its ancestors among those between, come before the one at `start`."""
+    ancestors = np.zeros(len(order), dtype=np.bool_)
+    ancestors[order[stop]] = True
+    for i in range(stop, start, -1):
+        if ancestors[order[i]]:
+            for k in range(len(order)):
+                ancestors[k] |= rows[order[i], 0, k]
+    for i in range(len(order)):
+        new_order[i] = order[i]
+    ancestors[order[start]] = False
+    place = start
+    for first in (True, False):
+        for i in range(start, stop + 1):
+            if ancestors[order[i]] == first:
+                new_order[place] = order[i]
+                place += 1
+
+
+@compiled
+def keeps(before: BoolArray, order: IntArray, start: int, stop: int) -> bool:
+    """Tell whether nobody at the places start … stop comes before one that has to come first."""
+    for i in range(start, stop):
+        for j in range(i + 1, stop + 1):
+            if before[order[j], order[i]]:
+                return False
+    return True
+
+
+@compiled
+def refit(
+    task: Task,
+    work: Work,
+    order: IntArray,
+    new_order: IntArray,
+    start: int,
+    stop: int,
+    rows: BoolArray,
+    loss: FloatArray,
+    changed: BoolArray,
+) -> float:
+    """Choose parents anew, in rows and losses, at the places start … stop of a new order where it matters who was passed.
+
+    `changed` (p,) tells of whom; return the gain.
+    """
+    p = len(order)
+    was, seen = np.empty(p, dtype=np.int64), np.zeros(p, dtype=np.bool_)
+    for i in range(p):
+        was[order[i]] = i
+        changed[i] = False
+    for i in range(start):
+        seen[new_order[i]] = True
+    gain = 0.0
+    for i in range(start, stop + 1):
+        u = new_order[i]
+        for j in range(start, stop + 1):
+            v = new_order[j]
+            if (was[v] < was[u]) != (j < i) and rows[u, 2 if j < i else 1, v]:
+                changed[u] = True
+        if changed[u]:
+            old = loss[u]
+            loss[u] = fit(task, work, seen, task.must[u], u, rows[u])
+            gain += old - loss[u]
+        seen[u] = True
+    return gain
+
+
+@compiled
+def covered(rows: BoolArray, parent: int, child: int) -> bool:
+    """Tell whether the child's parents are the parent and the parent's own."""
+    alike = True
+    for k in range(len(rows)):
+        alike &= k == parent or rows[child, 0, k] == rows[parent, 0, k]
+    return alike
+
+
+@compiled
+def tucks(
+    task: Task, order: IntArray, rows: BoolArray, loss: FloatArray, near: BoolArray, every: bool, equals: IntArray
+) -> tuple[int, int, int]:
+    """Try the tucks of the edges at `near` variables (of covered ones only, unless `every`), the latest child first.
+
+    Return the places of parent and child of the first that gains, else −1; `equals` gets the places of those met that
+    lose nothing, and how many is returned too.
+    """
+    p = len(order)
+    work, new_order, changed = room(p, task.R.shape[0] // p), np.empty_like(order), np.zeros(p, dtype=np.bool_)
+    new_rows, new_loss, count = rows.copy(), loss.copy(), 0
+    for stop in range(p - 1, 0, -1):
+        child = order[stop]
+        for start in range(stop):
+            parent = order[start]
+            if not (rows[child, 0, parent] and (near[child] or near[parent]) and (every or covered(rows, parent, child))):
+                continue
+            tuck(order, rows, start, stop, new_order)
+            if not keeps(task.before, new_order, start, stop):
+                continue
+            gain = refit(task, work, order, new_order, start, stop, new_rows, new_loss, changed)
+            if gain > task.noise:
+                return start, stop, count
+            if gain > -task.noise:
+                equals[count, 0], equals[count, 1] = start, stop
+                count += 1
+            for u in range(p):
+                if changed[u]:
+                    copy_rows(rows[u], new_rows[u])
+                    new_loss[u] = loss[u]
+    return -1, -1, count

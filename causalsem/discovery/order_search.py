@@ -77,7 +77,6 @@ class OrderSearch:
             )
             for warm in (False, True)
         ]
-        self.ordered = bool(self.tasks[0].before.any())
         self.loss_of_none = float(np.log(_determinants(own_blocks(self.R, p))).sum())
 
     @property
@@ -94,16 +93,22 @@ class OrderSearch:
         rows, loss = self._rows(order, False)
         return self._ordered(order, rows, loss)
 
-    def after(self, here: Ordered, order: IntArray) -> Ordered:
-        """Return the grow-shrink parents of another order, choosing only those between the first and the last change."""
-        places = np.flatnonzero(here.order != order)
-        rows, losses = here.rows.copy(), here.losses.copy()
-        self.kernels.parents_of(self.tasks[False], order, int(places[0]), int(places[-1]) + 1, rows, losses)
-        return self._ordered(order, rows, losses)
+    def tucks(self, here: Ordered, near: BoolArray, every: bool) -> tuple[tuple[int, int] | None, IntArray]:
+        """Return the places of parent and child of the first tuck that gains, if one does, and those (k, 2) that lose nothing.
 
-    def allows(self, order: IntArray) -> bool:
-        """Tell whether an order keeps to the precedence."""
-        return not (self.ordered and np.tril(self.before[np.ix_(order, order)]).any())
+        Tried are edges at `near` variables, only covered ones unless `every`.
+        """
+        equals = np.empty((int(here.parents.sum()), 2), dtype=np.int64)
+        start, stop, count = self.kernels.tucks(self.tasks[False], here.order, here.rows, here.losses, near, every, equals)
+        return (None if start < 0 else (start, stop)), equals[:count]
+
+    def tucked(self, here: Ordered, start: int, stop: int) -> tuple[Ordered, BoolArray]:
+        """Return the order in which the variable at `stop` is tucked before the one at `start`, and whose parents it changes."""
+        order, rows, losses = here.order.copy(), here.rows.copy(), here.losses.copy()
+        changed, work = np.zeros(len(order), dtype=bool), self.kernels.room(len(order), len(self.R) // len(order))
+        self.kernels.tuck(here.order, rows, start, stop, order)
+        self.kernels.refit(self.tasks[False], work, here.order, order, start, stop, rows, losses, changed)
+        return self._ordered(order, rows, losses), changed
 
     def settled(self, order: IntArray, warm: bool, draw: int = 1) -> Ordered:
         """Return where moving variables to their best places leads; with `warm`, parents are mended, else chosen anew.

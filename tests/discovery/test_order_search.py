@@ -244,6 +244,48 @@ def test_moves_among_equals_leave_a_plateau_and_keep_the_score_of_every_step() -
     assert len(orders) > 3
 
 
+def plain_tuck(order: list[int], masks: list[int], parent: int, child: int) -> list[int]:
+    """The order in which the child and its ancestors among those between come before the parent, by the definition."""
+    start, stop = order.index(parent), order.index(child)
+    ancestors, front = {child}, [child]
+    while front:
+        front = [k for u in front for k in bits(masks[u]) if k not in ancestors and start < order.index(k)]
+        ancestors |= set(front)
+    between = order[start : stop + 1]
+    return [*order[:start], *(k for k in between if k in ancestors), *(k for k in between if k not in ancestors), *order[stop + 1 :]]
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+def test_tucks_equal_a_slow_search_that_chooses_all_parents_anew(blocks: bool) -> None:
+    known = Knowledge(tiers=[["v1", "v4", "v2"], ["v0", "v3", "v5"]], required=[("v4", "v2")])
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        search = OrderSearch(bic(6, 150, rng, blocks=blocks), Rules.of(known if seed % 2 else None, names_of(6)), 10**6 * (seed % 4 > 1))
+        here = search.parents_of(redrawn(search.parents_of(search.start()), search.before, rng))
+        near, every = rng.random(6) < 0.7, bool(seed % 3)
+        masks, equal, gaining = here.masks, [], None
+        for stop, start in ((b, a) for b in range(5, 0, -1) for a in range(b)):
+            parent, child = int(here.order[start]), int(here.order[stop])
+            is_covered = masks[child] == masks[parent] | 1 << parent
+            if not (masks[child] >> parent & 1 and (near[child] or near[parent]) and (every or is_covered)):
+                continue
+            order = np.array(plain_tuck(here.order.tolist(), masks, parent, child))
+            if np.tril(search.before[np.ix_(order, order)]).any():
+                continue
+            there, anew = search.tucked(here, start, stop)[0], search.parents_of(order)
+            assert np.array_equal(there.order, order)
+            assert there.masks == anew.masks
+            assert there.losses == pytest.approx(anew.losses, abs=1e-12)
+            if anew.loss < here.loss - search.noise:
+                gaining = (start, stop)
+                break
+            if anew.loss < here.loss + search.noise:
+                equal.append([start, stop])
+        told, equals = search.tucks(here, near, every)
+        assert told == gaining, seed
+        assert equals.tolist() == equal, seed
+
+
 def test_tiers_spare_the_search_wrong_turns() -> None:
     """With the true tiers, no sample's graph is further from the truth on average than without."""
     with_tiers = without = 0
