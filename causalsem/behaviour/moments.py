@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -115,6 +116,19 @@ class Moments:
         if len(set(names)) < len(names):
             raise MomentsError(f"duplicate names {shown(names)}; name every variable once", columns=list(names))
         return _of_valid(names, self.n, self.mean[index], self.covariance[index[:, None], index], self.origin.select(names))
+
+    def dependence(self, x: str, y: str, given: Sequence[str] = ()) -> tuple[float, float]:
+        """Return the partial correlation of two variables given others, and the p-value of Fisher's z that there is none.
+
+        Raises UnknownNameError, and DataError with fewer than |given| + 4 rows.
+        """
+        check_names((x, y, *given), self.names, where="the moments")
+        if self.n < len(given) + 4:
+            raise DataError(f"{self.n} rows cannot test an independence given {len(given)} variables; hand in more rows")
+        index = [self.names.index(name) for name in (x, y, *given)]
+        precision = np.linalg.inv(self.covariance[np.ix_(index, index)])
+        r = float(np.clip(-precision[0, 1] / math.sqrt(precision[0, 0] * precision[1, 1]), -1 + 1e-15, 1 - 1e-15))
+        return r, math.erfc(math.sqrt(self.n - len(given) - 3) * abs(math.atanh(r)) / math.sqrt(2))
 
     def require_regular(self, conditioning: int | None = None) -> Moments:
         """Return self, or raise MomentsError naming constant, duplicate or collinear variables, or too few rows.

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from causalsem.behaviour import BehaviourTable, Moments, as_table
-from causalsem.discovery.blocks import BlockMoments, form_of, mixed_moments
+from causalsem.discovery.blocks import BlockMoments, Form, form_of, mixed_moments
 from causalsem.discovery.boss import BOSS
 from causalsem.discovery.fci import BOSSFCI, FCI
 from causalsem.discovery.kinds import VariableKind, variable_kinds
@@ -39,10 +39,10 @@ class Auto:
     """Choose method and representation by kinds of columns, size and assumptions, and say why in `provenance["auto"]`.
 
     Zero-inflated counts enter as hurdle blocks, nominal columns as indicators (Andrews et al. 2019), skewed ones as
-    logarithms, heavy-tailed ones as normal scores (Liu et al. 2009), missing values by EM. BOSS finds the graph, or
-    BOSSFCI with `hidden_causes`; PC or FCI where there are too many variables, too few rows, or nominal columns of many
-    levels. `kinds` says what some columns are, as in `variable_kinds`. `penalty_discount`, `alpha` and `restarts`
-    (of the order search) go to the method.
+    logarithms unless the others explain more of them as they are, heavy-tailed ones as normal scores (Liu et al. 2009),
+    missing values by EM. BOSS finds the graph, or BOSSFCI with `hidden_causes`; PC or FCI where there are too many
+    variables, too few rows, or nominal columns of many levels. `kinds` says what some columns are, as in
+    `variable_kinds`. `penalty_discount`, `alpha` and `restarts` (of the order search) go to the method.
     """
 
     hidden_causes: bool = False
@@ -76,7 +76,8 @@ class Choice:
     @property
     def told(self) -> dict[str, Any]:
         """Return the choice as plain values."""
-        return {"method": type(self.method).__name__, "kinds": dict(self.kinds), "why": list(self.why)}
+        told = {"method": type(self.method).__name__, "kinds": dict(self.kinds), "why": list(self.why)}
+        return told | ({"forms": forms_of(self.data)} if self.kinds else {})
 
 
 def choose(data: Moments | BlockMoments | BehaviourTable | pd.DataFrame, auto: Auto) -> Choice:
@@ -89,6 +90,13 @@ def choose(data: Moments | BlockMoments | BehaviourTable | pd.DataFrame, auto: A
     ready = _plain_if_single(mixed_moments(table, kinds=kinds))
     method, why = _method(ready, auto)
     return Choice(ready, method, kinds, (*_how_columns_enter(ready, kinds), *_missing(table, ready), *why))
+
+
+def forms_of(data: Moments | BlockMoments) -> dict[str, Form]:
+    """Return how each variable is represented."""
+    if isinstance(data, Moments):
+        return dict.fromkeys(data.names, "plain")
+    return {name: form_of(name, block) for name, block in zip(data.names, data.columns, strict=True)}
 
 
 def _plain_if_single(blocks: BlockMoments) -> Moments | BlockMoments:
@@ -104,10 +112,9 @@ def _plain_if_single(blocks: BlockMoments) -> Moments | BlockMoments:
 
 
 def _how_columns_enter(ready: Moments | BlockMoments, kinds: Mapping[str, VariableKind]) -> list[str]:
-    columns = ready.columns if isinstance(ready, BlockMoments) else tuple((name,) for name in ready.names)
     ways: dict[tuple[str, str], list[str]] = {}
-    for name, block in zip(ready.names, columns, strict=True):
-        ways.setdefault((kinds[name], HOW[form_of(name, block)]), []).append(name)
+    for name, form in forms_of(ready).items():
+        ways.setdefault((kinds[name], HOW[form]), []).append(name)
     return [f"{shown(names)} look {kind}: they enter {how}" for (kind, how), names in ways.items()]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -18,10 +19,13 @@ from causalsem.behaviour.moments import incomplete_moments
 from causalsem.behaviour.origin import Origin
 from causalsem.behaviour.table import origin_of
 from causalsem.discovery.kinds import FEW_VALUES, SKEWED, VariableKind, kind_of, variable_kinds
+from causalsem.discovery.stack import Stack, padded
 from causalsem.errors import DataError, MomentsError, check_names
 
 Form = Literal["plain", "log", "scores", "hurdle", "indicators"]
 FORMS: tuple[Form, ...] = get_args(Form)
+# Complete rows per column from which two scales of a column can be told apart by what the others explain.
+FEWEST_ROWS_TO_COMPARE = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +67,21 @@ class BlockMoments:
         columns = tuple(self.columns[self.names.index(name)] for name in names)
         return BlockMoments(names, columns, self.moments.select([c for block in columns for c in block]), self.origin)
 
+    def dependence(self, x: str, y: str, given: Sequence[str] = ()) -> tuple[float, float]:
+        """Return how dependent two variables are given others, and the p-value of Wilks' Λ that they are not.
+
+        The first is the absolute partial correlation of two single columns that would be as unlikely.
+        """
+        check_names((x, y, *given), self.names, where="the block moments")
+        chosen = self.select((x, y, *given))
+        lost = sum(map(len, chosen.columns[2:]))
+        if self.n < lost + sum(map(len, chosen.columns[:2])) + 2:
+            raise DataError(f"{self.n} rows cannot test an independence given {lost} columns; hand in more rows")
+        stack = block_stack(chosen.moments.correlation[None], chosen)
+        z = float(stack.z(np.array([[0, 0, 1]]), np.arange(2, 2 + len(given)).reshape(1, 1, -1))[0, 0])
+        # Bartlett's statistic of two single columns, solved for their partial correlation.
+        return math.sqrt(-math.expm1(-(z**2) / (self.n - lost - 2.25))), math.erfc(z / math.sqrt(2))
+
     def require_regular(self, conditioning: int | None = None) -> BlockMoments:
         """Return self, or raise MomentsError naming constant or collinear columns, or too few rows; as `Moments` does."""
         widest = max(len(block) for block in self.columns)
@@ -74,6 +93,13 @@ class BlockMoments:
         return f"BlockMoments(n={self.n:,}, p={len(self.names)}, {blocks} as blocks: {', '.join(self.names)})"
 
     _repr_mimebundle_ = mimebundle
+
+
+def block_stack(R: FloatArray, like: BlockMoments, n: float | None = None) -> Stack:
+    """Return the stack of correlations R (B, q, q) of the columns of hurdle moments."""
+    place = {name: k for k, name in enumerate(like.moments.names)}
+    columns = [[place[c] for c in block] for block in like.columns]
+    return Stack(padded(R, columns), like.n if n is None else n, np.array([len(c) for c in columns]))
 
 
 def hurdle_moments(
@@ -100,14 +126,15 @@ def mixed_moments(
     """Return the moments of a table in which every column enters as its kind asks (see `variable_kinds`).
 
     Zero-inflated columns are blocks of whether and how much, nominal ones blocks of indicators (the degenerate Gaussian
-    of Andrews et al. 2019), skewed ones logarithms, heavy-tailed ones normal scores of their ranks (the nonparanormal of
-    Liu et al. 2009); others enter as they are. Missing values are filled by EM, as in `incomplete_moments`. `like` takes
-    these choices from other block moments.
+    of Andrews et al. 2019), heavy-tailed ones normal scores of their ranks (the nonparanormal of Liu et al. 2009); skewed
+    ones enter as logarithms, unless the other columns explain more of them as they are; others enter as they are. Missing
+    values are filled by EM, as in `incomplete_moments`. `like` takes these choices from other block moments.
     """
     table = _of(data, names, like)
     rows = table.matrix()
     told = variable_kinds(table, {n: k for n, k in (kinds or {}).items() if n in table.names})
-    forms = _different([_form(x, told[n]) for n, x in zip(table.names, rows.T, strict=True)], rows)
+    forms = [_form(x, told[n]) for n, x in zip(table.names, rows.T, strict=True)]
+    forms = forms if like is not None else _on_better_scale(table.names, _different(forms, rows), rows, [f == "log" for f in forms])
     return _block_moments(table.names, rows, forms, like, origin_of(data))
 
 
@@ -181,6 +208,28 @@ def _different(forms: list[Form], rows: FloatArray) -> list[Form]:
     """
     zeros = [(x > (0 if form == "hurdle" else np.nanmin(x))).tobytes() for x, form in zip(rows.T, forms, strict=True)]
     return ["log" if form == "hurdle" and zeros.count(own) > 1 else form for form, own in zip(forms, zeros, strict=True)]
+
+
+def _on_better_scale(names: tuple[str, ...], forms: list[Form], rows: FloatArray, skewed: list[bool]) -> list[Form]:
+    """Return the forms with "plain" for skewed columns of which, as they are, the others explain more than of their logarithm.
+
+    The scale of the larger multiple correlation, as in alternating conditional expectations (Breiman & Friedman 1985).
+    """
+    rows = rows[~np.isnan(rows).any(axis=1)]
+    columns = [_columns(n, f, x) for n, f, x in zip(names, forms, rows.T, strict=True)]
+    widths, chosen = [len(c) for c in columns], np.flatnonzero(skewed)
+    if not len(chosen) or len(rows) < FEWEST_ROWS_TO_COMPARE * sum(widths):
+        return forms
+    with np.errstate(invalid="ignore", divide="ignore"):
+        R = np.nan_to_num(np.corrcoef(np.hstack([_columns_of(rows, names, tuple(columns)), rows[:, chosen]]), rowvar=False))
+    start, q = [0, *np.cumsum(widths).tolist()], sum(widths)
+    plain = []
+    for place, k in enumerate(chosen):
+        others = [*range(start[k]), *range(start[k + 1], q)]
+        both = R[others][:, [start[k], q + place]]
+        explained = (both * np.linalg.lstsq(R[np.ix_(others, others)], both, rcond=1e-10)[0]).sum(axis=0)
+        plain += [int(k)] if explained[1] > explained[0] else []
+    return ["plain" if k in plain else form for k, form in enumerate(forms)]
 
 
 def _hurdle_form(x: FloatArray) -> Form:

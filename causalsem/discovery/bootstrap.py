@@ -15,9 +15,9 @@ from causalsem.behaviour import BehaviourTable, Moments, as_table
 from causalsem.behaviour.moments import SINGULAR, incomplete_moments
 from causalsem.behaviour.table import origin_of
 from causalsem.discovery.auto import Auto, choose
-from causalsem.discovery.blocks import BlockMoments, block_rows, hurdle_moments
+from causalsem.discovery.blocks import BlockMoments, block_rows, block_stack, hurdle_moments
 from causalsem.discovery.budget import budget, out_of_time, while_in_time
-from causalsem.discovery.discover import block_stack, prepared, run, told
+from causalsem.discovery.discover import prepared, run, told
 from causalsem.discovery.found import Evidence, Found, Rules
 from causalsem.discovery.independence.row_tests import RowTests
 from causalsem.discovery.known import known_of, told_of

@@ -15,13 +15,13 @@ from causalsem._values import FloatArray
 from causalsem.behaviour import BehaviourTable, Moments, as_moments, as_table
 from causalsem.behaviour.table import origin_of
 from causalsem.discovery.auto import WIDEST_FOR_SCORES, Auto, choose
-from causalsem.discovery.blocks import BlockMoments
+from causalsem.discovery.blocks import BlockMoments, block_stack
 from causalsem.discovery.budget import budget
 from causalsem.discovery.found import Found, Rules
 from causalsem.discovery.independence.row_tests import IndependenceTest, RowTests, require_varying
 from causalsem.discovery.known import known_of, told_of
 from causalsem.discovery.methods import Method, as_method, own_search
-from causalsem.discovery.stack import Stack, padded
+from causalsem.discovery.stack import Stack
 from causalsem.errors import AssumptionWarning, DataError, SettingError, shown
 from causalsem.graph import CausalGraph, Knowledge
 
@@ -101,13 +101,6 @@ def check_widths(ready: BlockMoments, settings: Method) -> None:
         name = type(settings).__name__
         message = f"{shown(wide)} are blocks of more than {WIDEST_FOR_SCORES} columns, which the score of {name} does not know"
         raise SettingError(f"{message}; use PC(), FCI() or RFCI()")
-
-
-def block_stack(R: FloatArray, like: BlockMoments, n: float | None = None) -> Stack:
-    """Return the stack of correlations R (B, q, q) of the columns of hurdle moments."""
-    place = {name: k for k, name in enumerate(like.moments.names)}
-    columns = [[place[c] for c in block] for block in like.columns]
-    return Stack(padded(R, columns), like.n if n is None else n, np.array([len(c) for c in columns]))
 
 
 def prepared(data: Data, settings: Method) -> tuple[Ready, tuple[str, ...], int]:

@@ -21,7 +21,7 @@ from causalsem.identify.criterion import read
 from causalsem.identify.document import FORMAT, VERSION, document, edge_shares, effect_block, graph_block, graph_from_block, query_block
 from causalsem.identify.front_door import front_door
 from causalsem.identify.id_algorithm import id_expression
-from causalsem.identify.implications import Independence, implied_independences
+from causalsem.identify.implications import Independence, Testable, implied_independences
 from causalsem.identify.instruments import instruments
 from causalsem.identify.query import Query, as_query
 from causalsem.identify.reasons import Reasons, assumptions_of
@@ -62,6 +62,7 @@ def export_adjustment_sets(
     variables: Mapping[str, Mapping[str, Any]] | None = None,
     stability: SampledGraphs | None = None,
     moments: Moments | None = None,
+    tests: Testable | None = None,
     implications: int = MOST_IMPLICATIONS,
     sensitivity: Mapping[str, float] | None = None,
     weights: Mapping[str, Any] | None = None,
@@ -72,7 +73,8 @@ def export_adjustment_sets(
     assumptions, and up to `implications` independences about its treatment or outcome that data can refute.
     `variables` maps a name to facts: column, table, unit, dtype, as_of, cost, observed. `stability` (graphs of a
     bootstrap) adds how often each edge returns, each set is valid and the effect is identifiable; `moments` adds the
-    linear effects that the class allows (DAG, CPDAG, MPDAG; one treatment) and the p-value of each independence.
+    linear effects that the class allows (DAG, CPDAG, MPDAG; one treatment) and the p-value of each independence,
+    which `tests` (block moments, where discovery worked on them) gives in place of the moments.
     With both or either the document tells the hash of the moments, the number of resamples and their seed. `sensitivity`
     (e_value, robustness_value) goes to the first effect, `weights` says where the weights of its rows are kept.
     Raises MomentsError when an observed variable is collinear or constant in the moments.
@@ -82,7 +84,7 @@ def export_adjustment_sets(
     if moments is not None:
         moments = moments.select(graph.observed).require_regular()
     # The claims about one variable serve all its effects.
-    claims = functools.cache(lambda name: implied_independences(graph, moments, about=[name], limit=implications))
+    claims = functools.cache(lambda name: implied_independences(graph, tests or moments, about=[name], limit=implications))
     judge = None if stability is None else Judge.of(stability)
     extras = _Extras(tuple(kinds), None if allowed is None else tuple(allowed), judge, moments, implications, claims)
     asked = [entry.query if isinstance(entry, AdjustmentSet | NullEffect) else as_query(entry) for entry in queries]

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import Protocol
 
 from causalsem._cards import mimebundle
-from causalsem.errors import DataError, check_names
 from causalsem.graph import CausalGraph
 from causalsem.graph.links import members
 from causalsem.graph.possible import adjacency
@@ -19,8 +15,12 @@ from causalsem.identify.criterion import latent_nodes, uncut
 from causalsem.identify.query import Query
 from causalsem.identify.separators import BackDoor
 
-if TYPE_CHECKING:
-    from causalsem.behaviour import Moments
+
+class Testable(Protocol):
+    """Data that tell how dependent two variables are given others: Moments, or block moments."""
+
+    def dependence(self, x: str, y: str, given: Sequence[str] = ()) -> tuple[float, float]:
+        """Return the partial correlation, or for blocks the one that is as unlikely, and the p-value of independence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,13 @@ class Independence:
 
 
 def implied_independences(
-    graph: CausalGraph, data: Moments | None = None, *, about: Iterable[str] | None = None, limit: int | None = None
+    graph: CausalGraph, data: Testable | None = None, *, about: Iterable[str] | None = None, limit: int | None = None
 ) -> list[Independence]:
     """Return, per pair of observed nodes that some observed set separates, one minimal such independence.
 
-    With `data` (Moments over the observed variables) each is tested by Fisher's z (Gaussian data). `about` asks only
-    for pairs with one of these variables, `limit` for so many at most, in the order of the nodes.
+    With `data` over the observed variables each is tested: Moments by Fisher's z (Gaussian data), block moments (see
+    `mixed_moments`) by canonical correlations. `about` asks only for pairs with one of these variables, `limit` for so
+    many at most, in the order of the nodes.
     """
     wanted = None if about is None else {graph.index(name) for name in about}
     found = list(itertools.islice(_independences(graph, wanted), limit))
@@ -74,19 +75,10 @@ def _pairs(p: int, about: set[int] | None) -> Iterator[tuple[int, int]]:
         yield from ((a, b) for b in within)
 
 
-def tested(claim: Independence, data: Moments) -> Independence:
-    """Return the claim with its partial correlation in the data and the p-value of Fisher's z.
-
-    Raises DataError with fewer than |given| + 4 rows.
-    """
-    check_names((claim.x, claim.y, *claim.given), data.names, where="the moments")
-    if data.n < len(claim.given) + 4:
-        raise DataError(f"{data.n} rows cannot test an independence given {len(claim.given)} variables; hand in more rows")
-    index = [data.names.index(name) for name in (claim.x, claim.y, *claim.given)]
-    precision = np.linalg.inv(data.covariance[np.ix_(index, index)])
-    r = float(np.clip(-precision[0, 1] / math.sqrt(precision[0, 0] * precision[1, 1]), -1 + 1e-15, 1 - 1e-15))
-    z = math.sqrt(data.n - len(claim.given) - 3) * math.atanh(r)
-    return replace(claim, partial_correlation=r, p_value=math.erfc(abs(z) / math.sqrt(2)))
+def tested(claim: Independence, data: Testable) -> Independence:
+    """Return the claim with how far the data are from it, and the p-value; raises DataError with too few rows."""
+    r, p = data.dependence(claim.x, claim.y, claim.given)
+    return replace(claim, partial_correlation=r, p_value=p)
 
 
 def failing(claims: Iterable[Independence], level: float = 0.05) -> list[Independence]:

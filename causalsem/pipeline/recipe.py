@@ -14,7 +14,7 @@ from typing import Any
 
 from causalsem._cards import mimebundle
 from causalsem._values import write_text
-from causalsem.discovery import GES
+from causalsem.discovery import Auto
 from causalsem.effects import AIPW
 from causalsem.errors import SettingError, check_names
 from causalsem.identify.adjustment import SetKind
@@ -37,7 +37,9 @@ class Recipe:
     """Every choice of a study; the defaults are those of a study of user–item pairs.
 
     unit, window, history: go to `behaviours`; variables: the columns of its table that take part (all, if none is named).
-    discovery, times: the method that finds the graph, and on how many resamples it is repeated.
+    discovery, times: the method that finds the graph, and on how many resamples it is repeated. `Auto` represents each
+    column as its kind asks (logarithms, hurdle blocks …) and says so in the graph's provenance; the equations are fitted
+    to the columns as they are, so that coefficients are per unit.
     kind: which adjustment set, as in `identify`.
     effect, folds: how the effect is estimated, and over how many folds nuisances are cross-fitted.
     network, loss: the outcome model (without any, what suits the data: see `fit_outcome`).
@@ -53,7 +55,7 @@ class Recipe:
     window: tuple[str, str] | None = None
     history: str | None = None
     variables: tuple[str, ...] = ()
-    discovery: Any = field(default_factory=GES)
+    discovery: Any = field(default_factory=Auto)
     times: int = 50
     kind: SetKind = "optimal"
     effect: Any = field(default_factory=AIPW)

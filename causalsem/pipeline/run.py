@@ -74,9 +74,9 @@ def run(
         m = moments(table)
         begin("causal graph")
         # Auto looks at the columns themselves; every other method does with their moments.
-        graph = discover(table if isinstance(recipe.discovery, Auto) else m, recipe.discovery, knowledge=known)
+        graph = discover(table if isinstance(recipe.discovery, Auto) else m, recipe.discovery, knowledge=knowledge)
         begin("how sure is each arrow")
-        stability = bootstrap(table, recipe.discovery, knowledge=known, times=recipe.times, seed=recipe.seed)
+        stability = bootstrap(table, recipe.discovery, knowledge=knowledge, times=recipe.times, seed=recipe.seed)
         begin("structural equations")
         fit = fit_sem(graph, m)
         adjustment = _answerable(graph, query, recipe, before_treatment(known, query, table.names, table.tiers))

@@ -14,7 +14,8 @@ import pandas as pd
 
 from causalsem._cards import mimebundle
 from causalsem.behaviour import BehaviourTable, EventLog, Moments
-from causalsem.discovery import EdgeStability
+from causalsem.discovery import Auto, BlockMoments, EdgeStability
+from causalsem.discovery.auto import choose
 from causalsem.effects import Balance, Estimate, EValue, Overlap, Refutation, RobustnessValue
 from causalsem.graph import CausalGraph, Knowledge
 from causalsem.identify import AdjustmentSet, Query, export_adjustment_sets
@@ -79,6 +80,12 @@ class Study:
         return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"])
 
     @property
+    def seen(self) -> Moments | BlockMoments:
+        """The moments in which discovery saw the table: as Auto chose to represent its columns, else the plain ones."""
+        method, of_table = self.recipe.discovery, self.moments.names == self.table.names
+        return choose(self.table, method).data if isinstance(method, Auto) and of_table else self.moments
+
+    @property
     def weights(self) -> PairWeights:
         """Propensity and weight of every pair that the outcome model was trained on, each judged by a network that never saw it."""
         train, _ = hold_out(self.table, self.recipe.holdout, self.recipe.seed)
@@ -120,6 +127,7 @@ class Study:
             variables=facts,
             stability=self.stability,
             moments=self.moments,
+            tests=self.seen,
             sensitivity={SENSITIVITY[type(one)]: one.point for one in self.checks if isinstance(one, EValue | RobustnessValue)},
             weights=weights_block(self.weights, "weights.parquet"),
         )

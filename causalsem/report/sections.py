@@ -17,7 +17,7 @@ from causalsem.report.findings import Findings
 from causalsem.report.layout import layout
 from causalsem.report.looks import NEGATIVE, PLAIN, POSITIVE, EdgeLook, LabelChoice, default_labels, edge_looks
 from causalsem.report.paths import why_in
-from causalsem.report.story import difference, fit_verdict, names, path_effects
+from causalsem.report.story import difference, fit_verdict, names, path_effects, scales
 from causalsem.report.svg import svg_of
 from causalsem.report.text import number, p_text, shown_name, significant
 from causalsem.report.words import Speaker
@@ -131,6 +131,7 @@ def sem(found: Findings, say: Speaker, *, brief: bool = False) -> dict[str, Any]
         "status": fit_verdict(measures),
         "table": Table.of(head, rows, numbers_from=2, most=24),
         "short": " · ".join(_short_measures(measures)),
+        "scales": scales(found, say),
         "measures": Table.of((say("name"), say("value")), [(k, significant(v, 4)) for k, v in measures.items()], most=60),
         "parameters": _frame_table(
             table.drop(columns=[c for c in ("label",) if c in table and not table[c].astype(str).str.len().any()]), 3
@@ -243,7 +244,7 @@ def adjustment(found: Findings, say: Speaker) -> dict[str, Any]:
     return {
         "variables": [(name, _why_in_words(found, name, asked, say)) for name in chosen.variables],
         "forbidden": [(name, say.reason(chosen.forbidden[name])) for name in forbidden],
-        "told": say("adjust_kind", kind=str(chosen.kind).replace("_", " "), criterion=str(chosen.criterion).replace("_", " ")),
+        "told": say("adjust_kind", kind=say.term("kind", chosen.kind), criterion=say.term("criterion", chosen.criterion)),
     }
 
 

@@ -13,7 +13,7 @@ from causalsem.report.findings import Findings
 from causalsem.report.looks import UNSURE, EdgeLook
 from causalsem.report.paths import why_in
 from causalsem.report.text import number, significant
-from causalsem.report.words import Speaker
+from causalsem.report.words import Speaker, Words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -206,3 +206,16 @@ def difference(a: Estimate | None, b: Estimate | None) -> Estimate | None:
     if a is None or b is None or a is b or a.psi is None or b.psi is None:
         return None
     return a - b if a.n == b.n and (not a.rows or not b.rows or a.rows == b.rows) else None
+
+
+def scales(found: Findings, say: Speaker) -> Markup:
+    """Say which columns discovery saw on another scale than the equations do."""
+    forms = found.graph.provenance.get("auto", {}).get("forms", {})
+    changed: dict[str, list[str]] = {}
+    for name, form in forms.items():
+        changed.setdefault(form, []).append(name)
+    told = [(say.term("form", form), names(columns)) for form, columns in changed.items() if form != "plain"]
+    if not told:
+        return Markup()
+    english, chinese = ("; ".join(f"{columns}: {form[k]}" for form, columns in told) for k in (0, 1))
+    return say("sem_scales", columns=Words(english, chinese))

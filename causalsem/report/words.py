@@ -7,7 +7,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from markupsafe import Markup
 
@@ -18,9 +18,16 @@ Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 
+class Words(NamedTuple):
+    """The same words in both languages, to fill a place of a sentence with."""
+
+    english: str
+    chinese: str
+
+
 @cache
 def table() -> dict[str, Any]:
-    """Return the table of words, assumptions, reasons and the glossary."""
+    """Return the table of words, terms, assumptions, reasons and the glossary."""
     text = (resources.files("causalsem.report") / "words.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
 
@@ -37,8 +44,13 @@ class Speaker:
 
     def __call__(self, key: str, **values: object) -> Markup:
         """Return the words for `key` in both languages; text among `values` is escaped."""
-        english, chinese = table()["words"][key]
-        return self.both(_filled(english, values), _filled(chinese, values))
+        sides = [{name: v[k] if isinstance(v, Words) else v for name, v in values.items()} for k in range(len(LANGUAGES))]
+        return self.both(*(_filled(words, side) for words, side in zip(table()["words"][key], sides, strict=True)))
+
+    def term(self, kind: str, code: str) -> Words:
+        """Return how a code of the package, such as a criterion's, is said in both languages; an unknown one as it is."""
+        plain = code.replace("_", " ")
+        return Words(*table()["terms"].get(f"{kind}_{code}", (plain, plain)))
 
     def plain(self, key: str) -> str:
         """Return words in the page's own language, for places that hold no markup."""

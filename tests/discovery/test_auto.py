@@ -8,8 +8,9 @@ import pytest
 
 from causalsem.behaviour import moments
 from causalsem.discovery import BOSS, BOSSFCI, FCI, PC, Auto, bootstrap, discover, mixed_moments
-from causalsem.errors import SettingError
-from causalsem.graph import Knowledge, to_cpdag
+from causalsem.errors import DataError, SettingError
+from causalsem.graph import CausalGraph, Knowledge, shd, to_cpdag
+from causalsem.identify import implied_independences
 from causalsem.simulate import behaviour_world, erdos_renyi_dag
 from tests.discovery.worlds import random_dag, sample
 
@@ -96,3 +97,52 @@ def test_bootstrap_chooses_once_and_tells_it() -> None:
 def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(SettingError, match="alpha is 2"):
         Auto(alpha=2)
+
+
+def test_a_skewed_column_enters_on_the_scale_on_which_the_others_explain_more_of_it() -> None:
+    rng = np.random.default_rng(4)
+    worth, spent = np.exp(0.7 * rng.standard_normal((2, 3000)))
+    frame = pd.DataFrame({"worth": worth, "spent": spent})
+    frame["visits"] = worth + rng.standard_normal(3000)  # acts as it is
+    frame["stars"] = np.log1p(spent) + 0.3 * rng.standard_normal(3000)  # acts by its logarithm
+    told = discover(frame, "auto").provenance["auto"]
+    assert told["kinds"] | {"visits": "", "stars": ""} == {"worth": "skewed", "spent": "skewed", "visits": "", "stars": ""}
+    assert (told["forms"]["worth"], told["forms"]["spent"]) == ("plain", "log")
+    halves = [mixed_moments(frame[:1500]), mixed_moments(frame[1500:], like=mixed_moments(frame[:1500]))]
+    assert (halves[0] + halves[1]).columns == halves[0].columns
+
+
+def test_lognormal_traits_are_found_as_well_as_their_logarithms() -> None:
+    wrong = {"auto": 0, "raw": 0}
+    for seed in range(4):
+        graph = erdos_renyi_dag(8, degree=2, seed=40 + seed)
+        frame = np.exp(0.6 * behaviour_world(graph, 2000, seed=seed).frame)
+        truth = to_cpdag(graph)
+        wrong["auto"] += shd(discover(frame, "auto"), truth)
+        wrong["raw"] += shd(discover(moments(frame), BOSS()), truth)
+    assert wrong["auto"] <= wrong["raw"] / 2
+
+
+def test_blocks_of_one_column_are_tested_as_moments_are() -> None:
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame(rng.standard_normal((400, 3)) @ rng.standard_normal((3, 3)), columns=list("abc"))
+    plain, blocks = moments(frame), mixed_moments(frame)
+    for given in ((), ("c",)):
+        r, p = plain.dependence("a", "b", given)
+        assert blocks.dependence("a", "b", given) == (pytest.approx(abs(r)), pytest.approx(p, abs=1e-3))
+
+
+def test_true_independences_of_hurdles_are_kept_at_the_stated_rate_and_false_ones_refused() -> None:
+    kept = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        z = rng.poisson(1.0, 800) * (rng.random(800) < 0.6)
+        a, b = ((rng.random(800) < 0.2 + 0.6 * (z > 0)) * rng.poisson(2.0, 800) for _ in range(2))
+        data = mixed_moments(pd.DataFrame({"a": a, "b": b, "z": z}).astype(float))
+        kept.append(data.dependence("a", "b", ("z",))[1] > 0.05)
+        assert data.dependence("a", "b")[1] < 1e-4
+    assert sum(kept) >= 51  # of 60 at level 0.05: fewer than 51 has a chance below 0.001
+    (claim,) = implied_independences(CausalGraph.parse("z -> a; z -> b"), data)
+    assert claim.p_value == data.dependence("a", "b", ("z",))[1]
+    with pytest.raises(DataError, match="7 rows cannot test an independence given 2 columns"):
+        mixed_moments(pd.DataFrame({"a": a, "b": b, "z": z}).astype(float)[:7], like=data).dependence("a", "b", ("z",))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import re
 import string
@@ -305,3 +306,18 @@ def test_a_graph_of_one_variable_has_nothing_to_ask():
 def test_a_full_report_on_a_large_graph_stays_below_the_limit(large_findings):
     for language in ("en", "zh"):
         assert len(report_html(large_findings, language=language).encode()) < 150_000
+
+
+def test_the_set_and_the_scales_of_discovery_are_said_in_the_language_of_the_page(make_findings):
+    forms = {"age": "log", "price": "log", "buy": "hurdle", "browse": "plain"}
+    graph = make_findings().graph.with_provenance(auto={"method": "BOSS", "forms": forms})
+    root = report_html(dataclasses.replace(make_findings(), graph=graph), language="zh")
+    assert "按广义调整准则得到的有效调整集（方差最小）" in text_in(root, "zh", "adjustment")
+    assert "generalized" not in text_in(root, "zh", "adjustment")
+    assert "age,price:取log(1+x);buy:拆成“有无”与“多少”" in text_in(root, "zh", "sem")
+    assert "(age, price: as log(1 + x); buy: as whether and how much)" in text_in(root, "en", "sem")
+
+
+def test_columns_as_they_are_need_no_word_on_scales(make_findings):
+    graph = make_findings().graph.with_provenance(auto={"forms": dict.fromkeys(make_findings().graph.nodes, "plain")})
+    assert "another scale" not in report_html(dataclasses.replace(make_findings(), graph=graph))
