@@ -74,7 +74,7 @@ cs.estimate_effect(table, adjust, cs.AIPW(), folds=5, seed=0)
 
 # %%
 pairs = cs.behaviours(log, unit=("user", "item"))
-pair_graph = cs.discover(cs.moments(pairs), cs.GES(), knowledge=cs.Knowledge(tiers=pairs.tiers))
+pair_graph = cs.discover(pairs, "auto")  # within the tiers of the table
 shown = cs.identify(pair_graph, cs.Query("exposure", "buy"))
 print(shown)
 

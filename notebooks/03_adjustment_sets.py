@@ -47,8 +47,8 @@ from causalsem.identify import class_effects
 
 table = cs.behaviours(cs.load_shop(), unit="user")
 m = cs.moments(table)
-found = cs.discover(m, cs.GES())
-ordered = cs.discover(m, cs.GES(), knowledge=cs.Knowledge(tiers=table.tiers))
+found = cs.discover(m, cs.GES(), knowledge=cs.Knowledge())  # nothing is known
+ordered = cs.discover(m, cs.GES())  # the table's tiers
 query = ("exposure", "buy")
 for name, one in {"without order": found, "with tiers": ordered}.items():
     print(f"{name}: {one.kind}")
@@ -61,7 +61,7 @@ for name, one in {"without order": found, "with tiers": ordered}.items():
 # Each resample of the users gives a graph. The set that the one discovered graph asks for may fail in many of them; another may hold in nearly all.
 
 # %%
-stability = cs.bootstrap(table, cs.GES(), knowledge=cs.Knowledge(tiers=table.tiers), times=200, seed=0)
+stability = cs.bootstrap(table, cs.GES(), times=200, seed=0)
 probable = cs.set_probabilities(stability, ("browse", "buy"))
 print(cs.identify(ordered, ("browse", "buy")), "| most often valid:", probable.best)
 probable.table().round(2)

@@ -135,7 +135,7 @@ def discover(
     log: Source,
     output: Output = None,
     unit: UnitOption = Unit.user,
-    method: Annotated[str, typer.Option(help="A discovery method with its default settings, or auto.")] = "GES",
+    method: Annotated[str, typer.Option(help="A discovery method with its default settings; auto chooses by the columns.")] = "auto",
     knowledge: KnowledgeOption = None,
     as_json: Json = False,
 ) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from causalsem.behaviour import EventLog
 from causalsem.datasets import complete_journey_knowledge, complete_journey_window, load_complete_journey, load_shop, shop_truth
-from causalsem.discovery import GES
+from causalsem.discovery import Auto
 from causalsem.errors import check_names
 from causalsem.graph import Knowledge
 from causalsem.identify import Query
@@ -44,7 +44,7 @@ def demo(dataset: str, seed: int = 0) -> Demo:
     query, recipe = Query("exposure", "buy"), Recipe(seed=seed)
     if dataset == "shop":
         return Demo(load_shop(), query, recipe, truth=shop_truth().lift("buy"))
-    graphs = GES(penalty_discount=JOURNEY_PENALTY)
+    graphs = Auto(penalty_discount=JOURNEY_PENALTY)
     recipe = dataclasses.replace(recipe, discovery=graphs, window=complete_journey_window(), history="182D", variables=JOURNEY_VARIABLES)
     known = complete_journey_knowledge()
     tiers = [[name for name in tier if name in JOURNEY_VARIABLES] for tier in known.tiers]
