@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from causalsem.behaviour import BehaviourTable, Moments, as_table
-from causalsem.discovery.blocks import BlockMoments, Form, form_of, mixed_moments
+from causalsem.discovery.blocks import BlockMoments, mixed_moments
 from causalsem.discovery.boss import BOSS
 from causalsem.discovery.fci import BOSSFCI, FCI
+from causalsem.discovery.forms import Form, form_of
 from causalsem.discovery.kinds import VariableKind, variable_kinds
 from causalsem.discovery.pc import PC, check_alpha
 from causalsem.discovery.scores import check_penalty
@@ -38,9 +39,9 @@ HOW = {
 class Auto:
     """Choose method and representation by kinds of columns, size and assumptions, and say why in `provenance["auto"]`.
 
-    Zero-inflated counts enter as hurdle blocks, nominal columns as indicators (Andrews et al. 2019), skewed ones as
-    logarithms unless the others explain more of them as they are, heavy-tailed ones as normal scores (Liu et al. 2009),
-    missing values by EM. BOSS finds the graph, or BOSSFCI with `hidden_causes`; PC or FCI where there are too many
+    Zero-inflated counts enter as hurdle blocks and skewed columns as logarithms, unless the others speak for a plainer
+    form (see `chosen_forms`), nominal columns as indicators (Andrews et al. 2019), heavy-tailed ones as normal scores
+    (Liu et al. 2009), missing values by EM. BOSS finds the graph, or BOSSFCI with `hidden_causes`; PC or FCI where there are too many
     variables, too few rows, or nominal columns of many levels. `kinds` says what some columns are, as in
     `variable_kinds`. `penalty_discount`, `alpha` and `restarts` (of the order search) go to the method.
     """
@@ -86,8 +87,9 @@ def choose(data: Moments | BlockMoments | BehaviourTable | pd.DataFrame, auto: A
         method, why = _method(data, auto)
         return Choice(data, method, {}, ("moments tell no kinds of columns: they are used as they are", *why))
     table = as_table(data)
-    kinds = variable_kinds(table, {name: kind for name, kind in auto.kinds.items() if name in table.names})
-    ready = _plain_if_single(mixed_moments(table, kinds=kinds))
+    said = {name: kind for name, kind in auto.kinds.items() if name in table.names}
+    kinds = variable_kinds(table, said)
+    ready = _plain_if_single(mixed_moments(table, kinds=said))
     method, why = _method(ready, auto)
     return Choice(ready, method, kinds, (*_how_columns_enter(ready, kinds), *_missing(table, ready), *why))
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from causalsem._cards import mimebundle
@@ -18,14 +16,10 @@ from causalsem.behaviour import BehaviourTable, Moments, as_table
 from causalsem.behaviour.moments import incomplete_moments
 from causalsem.behaviour.origin import Origin
 from causalsem.behaviour.table import origin_of
-from causalsem.discovery.kinds import FEW_VALUES, SKEWED, VariableKind, kind_of, variable_kinds
+from causalsem.discovery.forms import Form, chosen_forms, column_names, columns_of, different, hurdle_form
+from causalsem.discovery.kinds import FEW_VALUES, VariableKind, variable_kinds
 from causalsem.discovery.stack import Stack, padded
 from causalsem.errors import DataError, MomentsError, check_names
-
-Form = Literal["plain", "log", "scores", "hurdle", "indicators"]
-FORMS: tuple[Form, ...] = get_args(Form)
-# Complete rows per column from which two scales of a column can be told apart by what the others explain.
-FEWEST_ROWS_TO_COMPARE = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +107,7 @@ def hurdle_moments(
     """
     table = _of(data, names, like)
     rows = table.complete()
-    return _block_moments(table.names, rows, _different([_hurdle_form(x) for x in rows.T], rows), like, origin_of(data))
+    return _block_moments(table.names, rows, different([hurdle_form(x) for x in rows.T], rows), like, origin_of(data))
 
 
 def mixed_moments(
@@ -126,15 +120,15 @@ def mixed_moments(
     """Return the moments of a table in which every column enters as its kind asks (see `variable_kinds`).
 
     Zero-inflated columns are blocks of whether and how much, nominal ones blocks of indicators (the degenerate Gaussian
-    of Andrews et al. 2019), heavy-tailed ones normal scores of their ranks (the nonparanormal of Liu et al. 2009); skewed
-    ones enter as logarithms, unless the other columns explain more of them as they are; others enter as they are. Missing
-    values are filled by EM, as in `incomplete_moments`. `like` takes these choices from other block moments.
+    of Andrews et al. 2019), skewed ones logarithms, heavy-tailed ones normal scores of their ranks (the nonparanormal of
+    Liu et al. 2009); others enter as they are. A zero-inflated or skewed column whose kind `kinds` does not say takes a
+    plainer form where the other columns ask for it (see `chosen_forms`). Missing values are filled by EM, as in
+    `incomplete_moments`. `like` takes these choices from other block moments.
     """
     table = _of(data, names, like)
     rows = table.matrix()
-    told = variable_kinds(table, {n: k for n, k in (kinds or {}).items() if n in table.names})
-    forms = [_form(x, told[n]) for n, x in zip(table.names, rows.T, strict=True)]
-    forms = forms if like is not None else _on_better_scale(table.names, _different(forms, rows), rows, [f == "log" for f in forms])
+    said = {name: kind for name, kind in (kinds or {}).items() if name in table.names}
+    forms = [] if like is not None else chosen_forms(table.names, rows, variable_kinds(table, said), said)
     return _block_moments(table.names, rows, forms, like, origin_of(data))
 
 
@@ -177,12 +171,7 @@ def _positive(R: FloatArray) -> FloatArray:
 
 def block_rows(table: BehaviourTable, like: BlockMoments) -> FloatArray:
     """Return the columns (n, q) whose moments `like` are."""
-    return _columns_of(table.matrix(like.names), like.names, like.columns)
-
-
-def _columns_of(rows: FloatArray, names: tuple[str, ...], columns: tuple[tuple[str, ...], ...]) -> FloatArray:
-    """Return the columns (n, q) that stand for the variables (n, p)."""
-    return np.hstack([represented(x, form_of(name, block), block) for x, name, block in zip(rows.T, names, columns, strict=True)])
+    return columns_of(table.matrix(like.names), like.names, like.columns)
 
 
 def _of(data: BehaviourTable | pd.DataFrame, names: Iterable[str] | None, like: BlockMoments | None) -> BehaviourTable:
@@ -196,102 +185,6 @@ def _of(data: BehaviourTable | pd.DataFrame, names: Iterable[str] | None, like: 
 def _block_moments(
     names: tuple[str, ...], rows: FloatArray, forms: Sequence[Form], like: BlockMoments | None, origin: Origin
 ) -> BlockMoments:
-    columns = like.columns if like is not None else tuple(_columns(n, f, x) for n, f, x in zip(names, forms, rows.T, strict=True))
-    found = incomplete_moments(_columns_of(rows, names, columns), [c for block in columns for c in block])
+    columns = like.columns if like is not None else tuple(column_names(n, f, x) for n, f, x in zip(names, forms, rows.T, strict=True))
+    found = incomplete_moments(columns_of(rows, names, columns), [c for block in columns for c in block])
     return BlockMoments(names, columns, found, origin)
-
-
-def _different(forms: list[Form], rows: FloatArray) -> list[Form]:
-    """Return the forms with logarithms for hurdles that are zero in the same rows as another column.
-
-    Such as the number of purchases and the money spent: their indicators are one and the same.
-    """
-    zeros = [(x > (0 if form == "hurdle" else np.nanmin(x))).tobytes() for x, form in zip(rows.T, forms, strict=True)]
-    return ["log" if form == "hurdle" and zeros.count(own) > 1 else form for form, own in zip(forms, zeros, strict=True)]
-
-
-def _on_better_scale(names: tuple[str, ...], forms: list[Form], rows: FloatArray, skewed: list[bool]) -> list[Form]:
-    """Return the forms with "plain" for skewed columns of which, as they are, the others explain more than of their logarithm.
-
-    The scale of the larger multiple correlation, as in alternating conditional expectations (Breiman & Friedman 1985).
-    """
-    rows = rows[~np.isnan(rows).any(axis=1)]
-    columns = [_columns(n, f, x) for n, f, x in zip(names, forms, rows.T, strict=True)]
-    widths, chosen = [len(c) for c in columns], np.flatnonzero(skewed)
-    if not len(chosen) or len(rows) < FEWEST_ROWS_TO_COMPARE * sum(widths):
-        return forms
-    with np.errstate(invalid="ignore", divide="ignore"):
-        R = np.nan_to_num(np.corrcoef(np.hstack([_columns_of(rows, names, tuple(columns)), rows[:, chosen]]), rowvar=False))
-    start, q = [0, *np.cumsum(widths).tolist()], sum(widths)
-    plain = []
-    for place, k in enumerate(chosen):
-        others = [*range(start[k]), *range(start[k + 1], q)]
-        both = R[others][:, [start[k], q + place]]
-        explained = (both * np.linalg.lstsq(R[np.ix_(others, others)], both, rcond=1e-10)[0]).sum(axis=0)
-        plain += [int(k)] if explained[1] > explained[0] else []
-    return ["plain" if k in plain else form for k, form in enumerate(forms)]
-
-
-def _hurdle_form(x: FloatArray) -> Form:
-    """Return how a column enters hurdle moments."""
-    kind = kind_of(x)
-    if kind == "zero-inflated":
-        return "hurdle"
-    return "log" if kind in ("ordinal", "count", "skewed") and _is_skewed(x) else "plain"
-
-
-def _form(x: FloatArray, kind: VariableKind) -> Form:
-    """Return how a column of a kind enters mixed moments."""
-    if kind == "count":
-        return "log" if _is_skewed(x) else "plain"
-    forms: dict[VariableKind, Form] = {"zero-inflated": "hurdle", "nominal": "indicators", "skewed": "log", "heavy-tailed": "scores"}
-    form = forms.get(kind, "plain")
-    return "plain" if form in ("hurdle", "log") and np.nanmin(x) < 0 else form
-
-
-def _is_skewed(x: FloatArray) -> bool:
-    x = x[~np.isnan(x)]
-    centred = x - x.mean()
-    spread = centred.std()
-    return bool(x.min() >= 0 and spread > 0 and (centred**3).mean() / spread**3 > SKEWED)
-
-
-def represented(x: FloatArray, form: Form, columns: tuple[str, ...]) -> FloatArray:
-    """Return the columns (n, number of names) of one variable; a missing value is missing in all of them."""
-    gone = np.isnan(x)
-    if form == "hurdle":
-        values = np.column_stack([x > 0, np.log(np.where(x > 0, x, 1.0))])
-    elif form == "indicators":
-        values = np.column_stack([x == _level(name) for name in columns]).astype(np.float64)
-    elif form == "scores":
-        values = np.full((len(x), 1), np.nan)
-        values[~gone, 0] = ndtri(rankdata(x[~gone]) / ((~gone).sum() + 1))
-    else:
-        values = (np.log1p(np.maximum(x, 0)) if form == "log" else x)[:, None]
-    return np.where(gone[:, None], np.nan, values)
-
-
-def _columns(name: str, form: Form, x: FloatArray) -> tuple[str, ...]:
-    """Return the names of one variable's columns."""
-    if form == "indicators":
-        levels = np.unique(x[~np.isnan(x)])
-        # One level fewer than there are; a constant column keeps its one, which then is told to be constant.
-        return tuple(f"{name} = {level:.17g}" for level in (levels[1:] if len(levels) > 1 else levels))
-    told: dict[Form, tuple[str, ...]] = {
-        "hurdle": (f"{name} > 0", f"log {name} | {name} > 0"),
-        "log": (f"log(1 + {name})",),
-        "scores": (f"normal scores of {name}",),
-        "plain": (name,),
-    }
-    return told[form]
-
-
-def form_of(name: str, block: tuple[str, ...]) -> Form:
-    """Return how a variable is represented, told by the names of its columns."""
-    if block[0].startswith(f"{name} = "):
-        return "indicators"
-    return next(form for form in FORMS if form != "indicators" and _columns(name, form, np.zeros(0)) == block)
-
-
-def _level(column: str) -> float:
-    return float(column.rsplit(" = ", 1)[1])

@@ -146,3 +146,18 @@ def test_true_independences_of_hurdles_are_kept_at_the_stated_rate_and_false_one
     assert claim.p_value == data.dependence("a", "b", ("z",))[1]
     with pytest.raises(DataError, match="7 rows cannot test an independence given 2 columns"):
         mixed_moments(pd.DataFrame({"a": a, "b": b, "z": z}).astype(float)[:7], like=data).dependence("a", "b", ("z",))
+
+
+def test_rare_events_stay_numbers_and_true_hurdles_are_blocks() -> None:
+    rng = np.random.default_rng(6)
+    rate, push = 1 + rng.standard_exponential(2000), rng.standard_normal(2000)
+    frame = pd.DataFrame({"rate": rate, "push": push, "events": rng.poisson(0.2 * rate).astype(float)})
+    # Whether falls with `push`, how much rises with it: one number cannot say both.
+    frame["spend"] = (rng.random(2000) < 1 / (1 + np.exp(push))) * np.exp(1 + push + 0.5 * rng.standard_normal(2000))
+    told = discover(frame, "auto").provenance["auto"]
+    assert (told["kinds"]["events"], told["kinds"]["spend"]) == ("zero-inflated", "zero-inflated")
+    assert told["forms"]["events"] in ("plain", "log")
+    assert told["forms"]["spend"] == "hurdle"
+    said = discover(frame, Auto(kinds={"events": "zero-inflated", "rate": "skewed"})).provenance["auto"]["forms"]
+    assert (said["events"], said["rate"]) == ("hurdle", "log")
+    assert discover(frame[frame.columns[::-1]], "auto") == discover(frame, "auto")
