@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from causalsem._values import FloatArray
-from causalsem.outcome.chain import ARMS
+from causalsem.outcome.chain import ARMS, Chain
 from causalsem.outcome.journey import Journey
 from causalsem.outcome.losses import LossBatch
 from causalsem.outcome.tensors import real, whole
@@ -16,12 +16,13 @@ from causalsem.outcome.tensors import real, whole
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batches:
-    """The journey of all pairs on the device: `y`, `known` (n, K), `treatment` (n,), `door` (n, doors) or None for a lone stage.
+    """A journey on the device: `y`, `known` (n, K), `treatment` (n,), `door` (n, doors) or None for a lone stage.
 
     `propensity` (n, heads) is that of every head, `floor` and `elsewhere` (heads,) the least it, and its complement, may be.
     """
 
-    journey: Journey
+    chain: Chain
+    binary: bool
     user: torch.Tensor
     treatment: torch.Tensor
     y: torch.Tensor
@@ -45,7 +46,8 @@ class Batches:
         # Two arms are each other's complement; elsewhere the complement may be as small as the chances leave it.
         elsewhere = floor.flip(0) if lone else (1 - e.amax(dim=0)).clamp(min=float(floor.min()))
         stages = whole(np.array(journey.chain.stage_of_door), device)
-        return cls(journey, user, real(journey.treatment, device), y, known, door, stages, e, floor, elsewhere)
+        numbers = (real(journey.treatment, device), y, known, door, stages, e, floor, elsewhere)
+        return cls(journey.chain, journey.binary, user, *numbers)
 
     def __call__(self, rows: torch.Tensor) -> LossBatch:
         """Return the batch of `rows` (M, B)."""
@@ -55,7 +57,5 @@ class Batches:
         if self.door is not None:
             taken = (self.door[rows][..., None] * arm[..., None, :]).flatten(-2)  # (M, B, heads)
             own, told = (x[..., self.stage_of_door].repeat_interleave(ARMS, dim=-1) for x in (y, known))
-        chain, binary = self.journey.chain, self.journey.binary
-        return LossBatch(
-            own, taken, taken * told, self.propensity[rows], self.floor, self.user[rows], binary, chain, arm, y, known, self.elsewhere
-        )
+        ends = (self.propensity[rows], self.floor, self.user[rows], self.binary, self.chain)
+        return LossBatch(own, taken, taken * told, *ends, arm, y, known, self.elsewhere)

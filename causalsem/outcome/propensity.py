@@ -14,6 +14,8 @@ from causalsem.errors import AssumptionWarning, DataError, OverlapError
 
 # Beyond these shares of pairs under the floor, the average effect rests on extrapolation: say so, or refuse.
 WARN_SHARE, REFUSE_SHARE = 0.1, 0.9
+# A group of pairs without a single one in an arm has no overlap where chance would have put so many there.
+MOST_VALUES, EXPECTED = 12, 15.0
 
 
 @dataclass(frozen=True)
@@ -75,23 +77,40 @@ def check_propensities(values: FloatArray, column: str) -> FloatArray:
 
 
 def check_overlap(propensity: FloatArray, floored: FloatArray, treatment: FloatArray, values: FloatArray, names: Sequence[str]) -> None:
-    """Warn, or raise OverlapError, when many pairs could hardly have been (un)treated: the message says which.
+    """Warn, or raise OverlapError, when many pairs could hardly have been (un)treated, or a stratum never was: the message says which.
 
     `propensity`, `treatment` (n,), `floored` (n, 2), `values` (n, k) of the columns `names` that describe the pairs.
     """
     both = np.column_stack([1 - propensity, propensity])
     for arm, what in ((1, "treated"), (0, "untreated")):
         lost = floored[:, arm] > both[:, arm]
-        share = float(lost.mean())
-        if share <= WARN_SHARE:
+        share, empty = float(lost.mean()), empty_stratum(treatment == arm, values, names)
+        if share <= WARN_SHARE and empty is None:
             continue
-        stratum = _stratum(lost, values, names)
+        stratum = empty or _stratum(lost, values, names)
         told = f"{share:.1%} of pairs have almost no chance of being {what} ({stratum})"
+        if empty is not None:
+            told = f"no pair with {empty} was ever {what}"
         if share > REFUSE_SHARE:
             raise OverlapError(f"{told}; leave these pairs out, or the effect is not identified by data", share=share, stratum=stratum)
         warnings.warn(
             f"{told}; the effect there is extrapolated by the model: leave these pairs out to avoid it", AssumptionWarning, stacklevel=3
         )
+
+
+def empty_stratum(in_arm: BoolArray, values: FloatArray, names: Sequence[str]) -> str | None:
+    """Return the largest group of pairs, by one value of one column, of which none is in an arm though many should be, in words.
+
+    `in_arm` (n,), `values` (n, k). Columns of more than `MOST_VALUES` values have no groups.
+    """
+    empty: list[tuple[int, str]] = []
+    for k, name in enumerate(names):
+        found, place = np.unique(values[:, k], return_inverse=True)
+        if 2 <= len(found) <= MOST_VALUES:
+            size, reached = np.bincount(place), np.bincount(place, in_arm)
+            lacking = np.flatnonzero((reached == 0) & (size * in_arm.mean() >= EXPECTED))
+            empty += [(int(size[v]), f"{name!r} = {found[v]:g} ({size[v]:,} pairs)") for v in lacking]
+    return max(empty)[1] if empty else None
 
 
 def _stratum(lost: BoolArray, values: FloatArray, names: Sequence[str]) -> str:

@@ -79,7 +79,9 @@ class Batching:
         self.rows, self.count, n = rows, count, rows.shape[1]
         # Half the bytes of the default: the order is the largest thing that a training makes for itself.
         kind = torch.int32 if n < 2**31 else torch.int64
-        self.order = torch.stack([torch.randperm(n, generator=rng, device=rows.device, dtype=kind) for _ in rows])
+        self.order = torch.empty(rows.shape, dtype=kind, device=rows.device)
+        for order in self.order:
+            torch.randperm(n, generator=rng, out=order)
 
     def __len__(self) -> int:
         return self.count

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
+from causalsem.behaviour import BehaviourTable
 from causalsem.errors import AssumptionWarning, DataError, OverlapError
+from causalsem.outcome import fit_outcome
 from causalsem.outcome.model import Scale
 from causalsem.outcome.problem import Problem, target
 from causalsem.outcome.propensity import arm_propensities, calibrate, check_overlap, check_propensities, effective_sample_size
@@ -107,3 +109,20 @@ def test_when_nearly_all_are_never_treated_it_is_refused():
 
 def test_a_few_pairs_without_overlap_pass_in_silence():
     check_overlap(*overlap(0.05))
+
+
+@pytest.mark.parametrize(("arm", "what"), [(0, "treated"), (1, "untreated")])
+def test_a_stratum_that_was_never_treated_or_always_is_named_however_small(arm, what, small, adjust):
+    frame = small.pairs.frame.copy()
+    rare = np.arange(len(frame)) % 16 == 0
+    frame["mood"] = np.where(rare, 3.0, frame["mood"])
+    frame.loc[rare, "shown"] = arm
+    pairs = BehaviourTable(frame, small.pairs.keys, small.pairs.roles, (), small.pairs.levels)
+    with pytest.warns(AssumptionWarning, match=rf"no pair with 'mood' = 3 \(75 pairs\) was ever {what}; .*leave these pairs out"):
+        fit_outcome(pairs, adjust, epochs=1)
+
+
+def test_a_stratum_that_chance_left_empty_passes_in_silence():
+    t = np.where(np.arange(1000) % 10 == 0, 1.0, 0.0)
+    rare = (np.arange(1000) % 100 == 1).astype(float)  # ten pairs, of which chance would treat one
+    check_overlap(np.full(1000, 0.1), np.full((1000, 2), 0.05), t, rare[:, None], ["rare"])
