@@ -57,6 +57,19 @@ scores = cs.score(model, top=5)
 scores.for_user(scores.frame["user"].iloc[0])
 
 # %% [markdown]
+# ## Every stage at once
+#
+# Browsing and the cart lie between the display and the purchase, so they may not be inputs. They can be targets: each stage is learnt given the stages before it, and the chances along the way multiply to what a display does to each.
+
+# %%
+stages = ("browse", "cart", "buy", "review")
+chain = cs.fit_outcome(pairs, adjust, cs.TwoTower(), loss=cs.ESCMDR(), stages=stages, seed=0)
+naive = {stage: cs.naive_effect(pairs, cs.Query("exposure", stage)).value for stage in stages}
+lifts = pd.DataFrame({"naive": naive, "debiased": chain.lifts, "true": {stage: shop.truth.lift(stage) for stage in stages}})
+print(chain.predict_steps(pairs, 1).mean().round(3).to_string())
+lifts.round(4)
+
+# %% [markdown]
 # ## Weights for the recommender you have
 #
 # Each pair's propensity is its chance of having been shown, judged by a network that never saw the pair. Weighted by its inverse, the shown pairs look like all pairs again: the gap between them, in standard deviations, before and after.
