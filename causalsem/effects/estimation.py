@@ -29,6 +29,8 @@ OTHER_WAYS = "use IPW(weights='overlap'), a larger clip, or leave out rows that 
 FEWEST_EFFECTIVE_ROWS = 50
 SMALLEST_EFFECTIVE_SHARE = 0.02
 MOST_LEVELS = 20
+MOST_STEPS = 10
+STEPS = "the levels of {0!r} count as numbers, each step like another; for the chance of a level or more, make it a 0/1 column"
 
 
 def estimate_effect(
@@ -195,6 +197,7 @@ def _as_estimate(problem: Problem, fitted: Fitted, method: Method, table: Behavi
         found["balance"] = balance_of(problem.Z, problem.adjustment, problem.treated, fitted.weights).to_dict()
     versus = (f"{problem.contrast[1]:g} against {problem.contrast[0]:g}",) if problem.contrast is not None else ()
     users = ("users, not rows, are the independent units of the error",) if problem.clusters is not None else ()
+    steps = (STEPS.format(problem.outcome),) if _looks_rated(problem) else ()
     return Estimate(
         value=fitted.value,
         psi=fitted.psi,
@@ -203,7 +206,7 @@ def _as_estimate(problem: Problem, fitted: Fitted, method: Method, table: Behavi
         outcome=problem.outcome,
         adjustment=problem.adjustment,
         assumptions=(*assumptions, *method.assumes, *fitted.assumptions),
-        notes=(*versus, *fitted.notes, *users),
+        notes=(*versus, *fitted.notes, *users, *steps),
         rows=fingerprint(table),
         folds=problem.folds if fitted.cross_fitted else None,
         clusters=problem.clusters,
@@ -211,6 +214,12 @@ def _as_estimate(problem: Problem, fitted: Fitted, method: Method, table: Behavi
         unit_effects=fitted.unit_effects,
         diagnostics=found,
     )
+
+
+def _looks_rated(problem: Problem) -> bool:
+    """Return whether the outcome looks like a rating: three to ten whole numbers from one on (counts begin at nought)."""
+    levels = np.unique(problem.Y)
+    return 2 < len(levels) <= MOST_STEPS and levels[0] >= 1 and bool((levels == np.round(levels)).all())
 
 
 def _no_effect(table: BehaviourTable, null: NullEffect) -> Estimate:

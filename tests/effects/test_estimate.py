@@ -125,3 +125,11 @@ def test_the_callers_arrays_are_neither_kept_nor_changed():
     assert estimate.psi[0] == 1.0
     with pytest.raises(ValueError, match="read-only"):
         estimate.psi[0] = 2
+
+
+def test_a_rating_is_said_to_count_as_a_number_and_a_count_is_not(binary_world, given):
+    table = binary_world(400)
+    stars = table.assign(y=np.clip(np.round(table["y"]) + 3, 1, 5))
+    assert any("levels of 'y' count as numbers" in note for note in estimate_effect(stars, given()).notes)
+    for other in (table, stars.assign(y=stars["y"] - 1), stars.assign(y=1.0 * (stars["y"] > 3))):
+        assert not any("count as numbers" in note for note in estimate_effect(other, given()).notes)
