@@ -33,7 +33,7 @@ def fit_by_levels(run: Run, grid: GridFit, loss: Loss, arms: FloatArray) -> Fitt
     if free:
         strength = choose_strength(errors, judged, run.user)
         gained = [paired_gain(errors[0.0], error, judged, run.user) for s, error in errors.items() if s]
-        gains["correction"] = max(gained, key=attrgetter("value"))
+        gains["correction"] = max(gained, key=attrgetter("sure"))
     run.net.load_state_dict(states[strength])
     run.history["outcome"] = tuple(zip(errors, told, strict=True))
     fitted = Fitted(found[strength], strength, gains=gains)

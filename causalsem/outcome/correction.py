@@ -35,6 +35,11 @@ class Gain:
     value: float
     se: float
 
+    @property
+    def sure(self) -> float:
+        """What is left of the gain after a standard error is taken off."""
+        return self.value - self.se
+
     def clears(self, bar: float = 1.0) -> bool:
         """Say whether it is worth more than `bar` standard errors: else the simpler choice stays (Breiman et al. 1984 ask for one)."""
         return self.value > bar * self.se
@@ -53,13 +58,13 @@ def paired_gain(before: FloatArray, after: FloatArray, weights: FloatArray, user
 
 
 def choose_strength(errors: Mapping[float, FloatArray], weights: FloatArray, user: IntArray) -> float:
-    """Return the strength of least weighted held-out error, 0 unless it beats 0 by a paired standard error over users.
+    """Return the strength of the surest gain on the naive fit over unseen pairs: the gain less its paired standard error over users.
 
-    `errors` holds each strength's pointwise errors (see `paired_gain`). The rule leans to the naive fit, which needs no propensity.
+    It is 0 if no gain exceeds its error. `errors` holds each strength's pointwise errors (see `paired_gain`). The largest gain is
+    often that of a large strength, whose weights make it least certain; this rule takes a smaller one rather than none.
     """
     gains = {s: paired_gain(errors[0.0], error, weights, user) for s, error in errors.items()}
-    best = max(gains, key=lambda s: gains[s].value)
-    return best if gains[best].clears() else 0.0
+    return max(gains, key=lambda s: gains[s].sure if s else 0.0)
 
 
 def softened(propensity: FloatArray, seen: FloatArray, strength: float) -> FloatArray:

@@ -84,8 +84,9 @@ def fit_outcome(
     (naive, ips, snips), else `TwoTower`; without a `loss`, snips for the first and dr for the second.
 
     `correction` says how much of the correction to believe: 0 is the naive fit, 1 the loss as published, between them its weights
-    are taken to that power. By default the least weighted error on the unseen folds chooses, and 0 stays unless the gain
-    exceeds a paired standard error over users, so that a correction does no harm to a prediction; the lift is doubly robust in either case.
+    are taken to that power. By default the weighted error on the unseen folds chooses: the strength whose gain on 0, less a
+    paired standard error over users, is largest, and 0 if none is positive, so that a correction does no harm to a prediction.
+    The lift is doubly robust in either case.
 
     `counterfactuals` is a fitted SEM over columns of the pairs: what each pair would have shown under the other treatment is
     drawn from it (abduction, action, prediction) and teaches that arm's head, at the weight among 0.1, 0.3 and 1 of the

@@ -1,5 +1,7 @@
 """The multilevel model on the grid against ridge regression, simulated variances and its own network."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from causalsem.networks.build import build
 from causalsem.networks.net import Shape
 from causalsem.outcome import fit_outcome
 from causalsem.outcome.closed_form import GridFit
-from causalsem.outcome.correction import choose_strength, tempered
+from causalsem.outcome.correction import choose_strength, paired_gain, tempered
 from causalsem.outcome.encoder import Encoded
 from causalsem.outcome.levels import Grid, Levels, Variances, fit_levels, groups_of
 from causalsem.outcome.tensors import inputs_of
@@ -75,6 +77,46 @@ def test_variances_are_learnt_from_the_data_about_as_they_were_drawn():
     assert v.noise == pytest.approx(1.0, rel=0.05)
 
 
+def test_slow_variances_arrive_in_few_sweeps():
+    # The item level says nothing and six observations a coefficient say so: plain EM crawls towards zero.
+    grid = a_grid(40, 30, seed=2, sizes=(0.5, 0.0, 0.0))
+    few, many = (fit_levels(grid, None, sweeps, learn=True)[1] for sweeps in (40, 300))
+    assert float(few.items.max()) < 0.02
+    np.testing.assert_allclose(few.users, many.users, rtol=0.1)
+    assert few.noise == pytest.approx(many.noise, rel=0.02)
+
+
+def a_noisy_grid(sd_users, sd_items, seed=0, members=1):
+    """A grid of user and item intercepts, spread .7, whose noise has these standard deviations."""
+    rng = np.random.default_rng(seed)
+    users, items = len(sd_users), len(sd_items)
+    truth = rng.normal(0, 0.7, (users, 1)) + rng.normal(0, 0.7, items)
+    y = truth + np.outer(sd_users, sd_items) * rng.standard_normal((users, items))
+    weight = (rng.random((1, users, items)) < 0.4) * 1.0
+    ones = [torch.ones((n, 1), dtype=torch.float64) for n in (items, users)]
+    real = [torch.tensor(weight).expand(members, -1, -1), torch.tensor(y), *ones, torch.zeros((users, items, 0), dtype=torch.float64)]
+    return Grid(*real, torch.tensor([0]), torch.tensor([0]), False), truth
+
+
+def test_users_who_are_noisier_are_found_and_believed_less():
+    sd = np.r_[np.full(40, 0.4), np.full(40, 1.6)]
+    grid, truth = a_noisy_grid(sd, np.ones(60), seed=1)
+    levels, v = fit_levels(grid, None, 60, learn=True)
+    assert v.user_freedom < 16
+    assert v.item_freedom > 16
+    alike, _ = fit_levels(grid, replace(v, user_freedom=np.inf, item_freedom=np.inf), 60)
+    error, plain = (float(((m.predictor(grid)[0].numpy() - truth) ** 2).mean()) for m in (fit_levels(grid, v, 60)[0], alike))
+    assert error < 0.8 * plain
+    np.testing.assert_allclose(levels.predictor(grid), fit_levels(grid, v, 60)[0].predictor(grid), atol=0.1)
+
+
+def test_where_all_are_equally_noisy_nobody_is_believed_less():
+    grid, _ = a_noisy_grid(np.ones(80), np.ones(60), seed=2)
+    _, v = fit_levels(grid, None, 60, learn=True)
+    assert min(v.user_freedom, v.item_freedom) >= 64
+    assert v.noise == pytest.approx(1.0, rel=0.05)
+
+
 def test_a_level_that_says_nothing_is_shrunk_away():
     grid = a_grid(120, 100, seed=2, sizes=(0.5, 0.0, 0.0))
     _, v = fit_levels(grid, None, 60, learn=True)
@@ -128,6 +170,10 @@ def test_a_correction_is_believed_only_beyond_its_paired_standard_error():
     better, noise = naive - 0.05, naive + rng.normal(0, 0.3, (200, 1)) + 0.05
     assert choose_strength({0.0: naive, 0.5: better, 1.0: noise}, weights, user) == 0.5
     assert choose_strength({0.0: naive, 1.0: noise}, weights, user) == 0.0
+    # A gain twice as large that rests on three users is less sure than one that all have.
+    larger = np.where(user[:, None] < 3, naive - 1.7, naive)
+    assert paired_gain(naive, larger, weights, user).value > 1.5 * paired_gain(naive, better, weights, user).value
+    assert choose_strength({0.0: naive, 0.5: better, 1.0: larger}, weights, user) == 0.5
 
 
 def test_the_network_not_asked_for_suits_the_loss(small, adjust):
