@@ -74,7 +74,8 @@ def chain(seed: int, loss: str, users: int, items: int) -> list[dict[str, object
     found = []
     for stages in (STAGES[1:], None):
         start = time.process_time()
-        model = fit_outcome(pairs, adjust, TwoTower(), loss=loss, stages=stages, seed=seed)
+        method = (None, None) if loss == "default" else (TwoTower(), loss)
+        model = fit_outcome(pairs, adjust, method[0], loss=method[1], stages=stages, seed=seed)
         seconds = time.process_time() - start
         for stage in model.stages:
             t, y, true, shown = pairs.column("exposure"), pairs.column(stage), truth.lift(stage), truth.shown[stage].ravel()
@@ -103,7 +104,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=1500)
     parser.add_argument("--items", type=int, default=200)
     parser.add_argument("--losses", default="dr", help="names separated by commas, or 'all'")
-    parser.add_argument("--chains", default="", help="losses to fit chains of stages with, separated by commas")
+    parser.add_argument("--chains", default="", help="losses to fit chains of stages with, or 'default', separated by commas")
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the speed test, 0 for none")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()

@@ -123,6 +123,7 @@ def make(users: int, items: int, rows: int, *, loop: Loop, network: TwoTower, ba
 
     from causalsem.networks.build import build
     from causalsem.networks.net import Shape
+    from causalsem.outcome.answer import Scale
     from causalsem.outcome.batches import Batches
     from causalsem.outcome.chain import direct
     from causalsem.outcome.checkpoint import Checkpoint
@@ -130,7 +131,6 @@ def make(users: int, items: int, rows: int, *, loop: Loop, network: TwoTower, ba
     from causalsem.outcome.folds import fold_ids, fold_rows
     from causalsem.outcome.journey import Journey
     from causalsem.outcome.losses import DR
-    from causalsem.outcome.model import Scale
     from causalsem.outcome.plan import Plan, TrainingData
     from causalsem.outcome.problem import Problem
     from causalsem.outcome.step import Recorded, Step
@@ -140,7 +140,7 @@ def make(users: int, items: int, rows: int, *, loop: Loop, network: TwoTower, ba
     user, item, t, y = random_pairs(rows, users, items)
     problem = Problem(t.astype(np.float64), y.astype(np.float64), np.ones(rows, dtype=bool), Scale(True))
     journey = Journey(direct("y"), (problem,), np.ones((rows, 1)))
-    learn, judge = fold_rows(fold_ids(rows, members, np.random.default_rng(0)), members, np.ones(rows, dtype=bool))
+    learn, judge = fold_rows(fold_ids(rows, max(members, 2), np.random.default_rng(0)), members, np.ones(rows, dtype=bool))
     place = torch.device(device)
     data = TrainingData(
         whole(user, place), whole(item, place), None, torch.zeros(users, 0, device=place), torch.zeros(items, 0, device=place),
@@ -241,38 +241,45 @@ def memory(what: str) -> float:
     return 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith(what))
 
 
-def cuda(users: int = 10_000_000, items: int = 1_000_000, dim: int = 64, batch: int = 262_144) -> list[dict[str, float | str]]:
+def cuda() -> list[dict[str, float | str]]:
     """Return samples per second on CUDA and the share of the copy bandwidth that the bytes moved make up, by the options on."""
     import torch
 
     if not torch.cuda.is_available():
         print("no CUDA device")
         return []
-    found = []
-    bandwidth = copy_bandwidth()
-    network = TwoTower(dim=dim, hidden=(), id_dropout=0.0)
+    bandwidth, dim = copy_bandwidth(), 64
+    found = samples_per_second("cuda", 10_000_000, 1_000_000, dim, 262_144)
+    return [
+        {"device": torch.cuda.get_device_name()}
+        | row
+        | {"share_of_copy_bandwidth": row["samples_per_second"] * bytes_per_sample(dim) / bandwidth}
+        for row in found
+    ]
+
+
+def samples_per_second(device: str, users: int, items: int, dim: int, batch: int, times: int = 50) -> list[dict[str, float]]:
+    """Return the speed of steps on tables trained row by row, plain, recorded, compiled, and both."""
+    import torch
+
+    def wait() -> None:
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    found, network = [], TwoTower(dim=dim, hidden=(), id_dropout=0.0)
     for graph, compiled in ((False, False), (True, False), (False, True), (True, True)):
-        made = make(users, items, 4 * batch, loop=Loop("rowwise", graph, compiled), network=network, batch=batch, members=1, device="cuda")
+        loop = Loop("rowwise", graph, compiled)
+        made = make(users, items, 4 * batch, loop=loop, network=network, batch=batch, members=1, device=device)
         for _ in range(8):
             made.step(made.rows)
-        torch.cuda.synchronize()
+        wait()
         start = time.perf_counter()
-        for _ in range(50):
+        for _ in range(times):
             made.step(made.rows)
-        torch.cuda.synchronize()
-        seconds = (time.perf_counter() - start) / 50
-        moved = batch * bytes_per_sample(dim)
-        found.append(
-            {
-                "device": torch.cuda.get_device_name(),
-                "graph": graph,
-                "compile": compiled,
-                "samples_per_second": batch / seconds,
-                "share_of_copy_bandwidth": moved / seconds / bandwidth,
-            }
-        )
+        wait()
+        found.append({"graph": graph, "compile": compiled, "samples_per_second": times * batch / (time.perf_counter() - start)})
         del made
-        torch.cuda.empty_cache()
+        gc.collect()
     return found
 
 

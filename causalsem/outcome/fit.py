@@ -16,6 +16,7 @@ from causalsem.behaviour import BehaviourTable
 from causalsem.behaviour.origin import warn_of_other_unit
 from causalsem.errors import ForbiddenVariableError, SettingError, check_names, shown
 from causalsem.networks.settings import Multilevel, TwoTower
+from causalsem.outcome.answer import Answer
 from causalsem.outcome.checkpoint import Checkpoint
 from causalsem.outcome.correction import tempered
 from causalsem.outcome.counterfactuals import Counterfactuals
@@ -25,7 +26,7 @@ from causalsem.outcome.journey import Journey
 from causalsem.outcome.loop import Loop
 from causalsem.outcome.losses import DR, SNIPS, Loss
 from causalsem.outcome.losses.table import loss_of
-from causalsem.outcome.model import Answer, OutcomeModel
+from causalsem.outcome.model import OutcomeModel
 from causalsem.outcome.problem import target
 from causalsem.outcome.propensities.base import Exposures, Propensity
 from causalsem.outcome.propensity import Calibration, arm_propensities, calibrate, check_overlap, check_propensities, effective_sample_size

@@ -15,6 +15,7 @@ from causalsem._cards import mimebundle
 from causalsem._values import FloatArray, IntArray, frozen, json_text, read_json, write_text
 from causalsem.behaviour import BehaviourTable
 from causalsem.errors import AssumptionWarning, DataError, check_names
+from causalsem.outcome.answer import Answer, Scale
 from causalsem.outcome.chain import ARMS, Chain
 from causalsem.outcome.encoder import Encoded, Encoder, Side
 from causalsem.outcome.propensity import Calibration
@@ -28,50 +29,6 @@ if TYPE_CHECKING:
 
 FORMAT = "causalsem-outcome-model"
 CHUNK = 16_384
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """The link between a network's predictor and the outcome: logit for a binary outcome, else centre + scale × predictor.
-
-    `shift` is added to the predictor of each arm so that residuals vanish on average under the weights of the fit (targeting).
-    """
-
-    binary: bool
-    centre: float = 0.0
-    scale: float = 1.0
-    shift: tuple[float, float] = (0.0, 0.0)
-
-    def mean(self, predictor: FloatArray, arm: int) -> FloatArray:
-        """Return the expected outcome of a predictor of `arm`, any shape."""
-        from scipy.special import expit
-
-        shifted = predictor + self.shift[arm]
-        value: FloatArray = expit(shifted) if self.binary else self.centre + self.scale * shifted
-        return value
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Answer:
-    """What a fit found of one stage: its link, its expected values `fitted` (n, 2) of the training pairs, out of fold.
-
-    `means` (2,) is its average over the pairs under do(T = 0) and do(T = 1), doubly robust, NaN for an arm never observed;
-    `arms` are the treatments under which it was observed at all.
-    """
-
-    scale: Scale
-    fitted: FloatArray
-    means: tuple[float, float]
-    arms: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "fitted", frozen(self.fitted))
-
-    @classmethod
-    def of(cls, told: Mapping[str, Any], fitted: FloatArray) -> Answer:
-        """Return the answer that JSON holds, with its array."""
-        scale = Scale(**(told["scale"] | {"shift": tuple(told["scale"]["shift"])}))
-        return cls(scale, fitted, (_number(told["means"][0]), _number(told["means"][1])), tuple(told["arms"]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,15 +100,18 @@ class OutcomeModel:
     @property
     def lift(self) -> float:
         """The average of E[Y | do(T=1)] − E[Y | do(T=0)] over the training pairs: out of fold and doubly robust."""
-        return self.lifts[self.outcome]
+        return self._lift(self.outcome)
 
     @property
     def lifts(self) -> dict[str, float]:
         """The same average for every stage."""
-        for stage in self.stages:
-            self.check_arm(0, stage)
-            self.check_arm(1, stage)
-        return {stage: answer.means[1] - answer.means[0] for stage, answer in self.answers.items()}
+        return {stage: self._lift(stage) for stage in self.stages}
+
+    def _lift(self, stage: str) -> float:
+        self.check_arm(0, stage)
+        self.check_arm(1, stage)
+        zero, one = self.answers[stage].means
+        return one - zero
 
     def predict(self, pairs: BehaviourTable, treatment: int = 1, *, stage: str | None = None) -> FloatArray:
         """Return E[Y | do(T = treatment), user, item, Z] of each pair, or that of another stage of the chain: (n,).
@@ -334,11 +294,6 @@ class OutcomeModel:
         return f"counterfactual rows at weight {self.counterfactual_weight:g} (gain {gain:.2g} ± {se:.2g}), "
 
     _repr_mimebundle_ = mimebundle
-
-
-def _number(value: float | None) -> float:
-    """Return a number as it was before it went through JSON, which has no NaN."""
-    return np.nan if value is None else value
 
 
 def warn_of_strangers(encoded: Encoded, encoder: Encoder) -> None:

@@ -10,7 +10,7 @@ from scipy.special import expit, logit
 from causalsem._values import BoolArray, FloatArray
 from causalsem.behaviour import BehaviourTable
 from causalsem.errors import DataError, OverlapError
-from causalsem.outcome.model import Scale
+from causalsem.outcome.answer import Scale
 
 
 @dataclass(frozen=True, slots=True, eq=False)

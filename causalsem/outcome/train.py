@@ -51,7 +51,7 @@ def train(
             total, batches = torch.zeros((), device=data.train.device), Batching(data.train, plan.batches(data.train.shape[1]), rng)
             net.train()
             for k, rows in enumerate(batches):  # (M, B)
-                run = run or (Recorded(step, rows) if plan.loop.graph else step)
+                run = run or (Recorded(step, rows) if plan.loop.graph and team.size == 1 else step)
                 step.optimiser.set_rate(cosine(plan.learning_rate, (epoch + k / len(batches)) / plan.epochs))
                 total += run(rows)
             seen, held = float(total) / len(batches) / net.shape.members, held_out(net, data, judge, plan.batch_size)

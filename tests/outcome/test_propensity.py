@@ -7,7 +7,7 @@ from scipy.special import expit, logit
 from causalsem.behaviour import BehaviourTable
 from causalsem.errors import AssumptionWarning, DataError, OverlapError
 from causalsem.outcome import fit_outcome
-from causalsem.outcome.model import Scale
+from causalsem.outcome.answer import Scale
 from causalsem.outcome.problem import Problem, target
 from causalsem.outcome.propensity import arm_propensities, calibrate, check_overlap, check_propensities, effective_sample_size
 
