@@ -11,13 +11,15 @@ import pytest
 
 from causalsem.behaviour import Moments
 from causalsem.discovery import BOSS, FLOP, GES, GRaSP, discover, order_search
+from causalsem.discovery.found import Rules
+from causalsem.discovery.ges import Space, delete_while_gaining, insert_while_gaining
 from causalsem.discovery.scores import GaussianBIC
 from causalsem.discovery.stack import Stack
 from causalsem.errors import SettingError
 from causalsem.graph import to_cpdag
 from causalsem.graph.causal_graph import find_cycle
 from causalsem.graph.classes import extension, is_cpdag
-from causalsem.graph.pdag import to_masks
+from causalsem.graph.pdag import PDAG, to_masks
 from tests.discovery.worlds import graph_of, names_of, population, random_dag, sample
 
 METHODS = (GES(), BOSS(), FLOP(), GRaSP())
@@ -120,6 +122,45 @@ def test_boss_reaches_at_least_the_score_of_ges_on_dense_graphs() -> None:
         frame = sample(random_dag(15, 5, rng), 1000, rng)
         wins += discover(frame, BOSS()).provenance["score"] >= discover(frame, GES()).provenance["score"] - 1e-6
     assert wins >= 4
+
+
+def without_turns(score: GaussianBIC) -> tuple[list[int], float]:
+    """The DAG and the score where insertions and deletions alone no longer gain."""
+    space = Space(Rules.of(None, names_of(score.p)))
+    graph, total = space.of_dag([0] * score.p), -np.inf
+    while True:
+        graph = delete_while_gaining(insert_while_gaining(graph, score, space, 10**6), score, space)
+        member = graph.extension()
+        assert member is not None
+        if score.total(member) <= total + score.noise:
+            return member, total
+        total = score.total(member)
+
+
+def test_turning_gains_on_insertions_and_deletions_alone_and_never_loses() -> None:
+    higher = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        frame = sample(random_dag(9, 4, rng), 300, rng)
+        total = without_turns(bic(frame, 2.0))[1]
+        found = discover(frame, GES()).provenance["score"]
+        assert found >= total - 1e-6, seed
+        higher += found > total + 1e-6
+    assert higher >= 8
+
+
+def test_turning_finds_dense_graphs_that_insertions_and_deletions_alone_do_not() -> None:
+    wrong = {"with": 0, "without": 0}
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        dag = random_dag(20, 8, rng)
+        frame = sample(dag, 5000, rng)
+        truth = to_cpdag(graph_of(dag)).marks
+        plain = PDAG.from_dag(without_turns(bic(frame, 2.0))[0]).marks()
+        for name, marks in (("with", discover(frame, GES()).marks), ("without", plain)):
+            wrong[name] += int(np.triu((marks != truth) | (marks.T != truth.T)).sum())
+    assert wrong["without"] > 100
+    assert wrong["with"] < 0.1 * wrong["without"]
 
 
 @pytest.mark.parametrize("settings", [GES, BOSS, FLOP, GRaSP])
