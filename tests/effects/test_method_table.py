@@ -140,7 +140,9 @@ def test_every_method_compares_two_levels_of_three(name, given):
     assert estimate.se < 0.2
     back = estimate_effect(table, given(), method, contrast=(2, 0))
     # The same rows are in the same folds, so only the order in which a learner meets the arms can differ.
-    assert abs(back.value + estimate.value) < (1e-8 if name in {"Regression", "IPW", "AIPW", "DRLearner", "RLearner"} else estimate.se)
+    # (IPW's ridge shrinks towards equal chances of each level and the first of the contrast.)
+    near = {"Regression": 1e-8, "AIPW": 1e-8, "DRLearner": 1e-8, "RLearner": 1e-8, "IPW": 0.1 * estimate.se}
+    assert abs(back.value + estimate.value) < near.get(name, estimate.se)
 
 
 def three_levels(n, seed=0):

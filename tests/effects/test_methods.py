@@ -97,6 +97,27 @@ def test_aipw_is_right_when_either_model_is_right(given):
     assert within(estimate_effect(table, given(), AIPW(Splines(), Splines())), 1.0)
 
 
+def test_a_multinomial_regression_is_statsmodels_and_its_two_levels_the_logistic_one():
+    sm = pytest.importorskip("statsmodels.api", reason="statsmodels, which dowhy brings, is not installed")
+    from causalsem.effects.multinomial import multinomial
+    from causalsem.effects.regressions import logistic, logistic_influence
+
+    rng = np.random.default_rng(12)
+    X = np.column_stack([np.ones(700), rng.standard_normal((700, 2))])
+    odds = np.column_stack([np.zeros(700), X @ [0.2, 0.7, 0.0], X @ [-0.3, 0.1, -0.6]]) + rng.gumbel(size=(700, 3))
+    codes = odds.argmax(axis=1)
+    chances, influence = multinomial(X, codes, ridge=0.0)
+    fit = sm.MNLogit(codes, X).fit(disp=0)
+    np.testing.assert_allclose(chances, fit.predict(), atol=1e-6)
+    robust = sm.MNLogit(codes, X).fit(disp=0, cov_type="HC0")
+    np.testing.assert_allclose(np.sqrt((influence**2).sum(axis=0)).T / 700, robust.bse, rtol=1e-4)
+    two = (codes > 0).astype(np.int64)
+    chances, influence = multinomial(X, two, ridge=1.0)
+    beta = logistic(X, two.astype(float), 1.0)
+    np.testing.assert_allclose(chances[:, 1], expit(X @ beta), atol=1e-6)
+    np.testing.assert_allclose(influence[:, 0], logistic_influence(X, two.astype(float), beta, 1.0), atol=1e-4)
+
+
 def test_a_saturated_ipw_is_standardisation_by_hand(given):
     rng = np.random.default_rng(6)
     z1 = (rng.random(800) < 0.4).astype(float)

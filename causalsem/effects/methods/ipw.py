@@ -13,6 +13,7 @@ from causalsem.effects.arms import ON_TREATED, check_arms, clip_bound, clip_note
 from causalsem.effects.diagnostics import effective_size
 from causalsem.effects.methods.regression import check_rank
 from causalsem.effects.methods.stabilised import density_ratio, weighted_slope
+from causalsem.effects.multinomial import multinomial
 from causalsem.effects.problem import Fitted, Problem, need_single
 from causalsem.effects.regressions import logistic, logistic_influence, with_intercept
 from causalsem.errors import SettingError, shown
@@ -85,26 +86,24 @@ class IPW:
         return Fitted(value, psi, tuple(notes), (NORMAL,), weights=ratio.w, diagnostics=told)
 
     def _two_of_many(self, problem: Problem) -> Fitted:
-        """Return the contrast of two arms among several, each weighted by its own one-against-all propensity."""
-        X, means, psi, weights, moved = with_intercept(problem.Z), [], np.zeros(problem.n), np.zeros(problem.n), 0
-        raws = []
-        for arm, sign in ((problem.treated, 1.0), (problem.untreated, -1.0)):
-            target = arm.astype(np.float64)
-            beta = logistic(X, target, self.ridge)
-            raw = expit(X @ beta)
-            e, bound, more = clipped(raw, self.clip)
-            w = target / e
+        """Return the contrast of two levels among several, propensities by a multinomial logistic regression of all."""
+        X, n, Y = with_intercept(problem.Z), problem.n, problem.Y
+        chances, influence = multinomial(X, problem.T[:, 0].astype(np.int64), self.ridge)
+        means, psi, weights, moved = [], np.zeros(n), np.zeros(n), 0
+        for code, arm, sign in ((1, problem.treated, 1.0), (0, problem.untreated, -1.0)):
+            e, bound, more = clipped(chances[:, code], self.clip)
+            w = arm / e
             scale = float(w.mean()) if self.normalise else 1.0
-            mean = float((w * problem.Y).mean()) / scale
-            gap = problem.Y - mean if self.normalise else problem.Y
-            slope = np.where(raw == e, -w * (1 - e), 0.0)  # a clipped propensity does not move with beta
-            own = w * gap / scale - (0.0 if self.normalise else mean)
-            own = own + logistic_influence(X, target, beta, self.ridge) @ (X.T @ (slope * gap) / problem.n / scale)
+            mean = float((w * Y).mean()) / scale
+            centre = mean if self.normalise else 0.0
+            # d log e / d log-odds of level k is 1(k = code) − e_k; a clipped propensity does not move with them.
+            slope = (np.arange(1, chances.shape[1]) == code) - chances[:, 1:]
+            gradient = (slope * np.where(chances[:, code] == e, -w * (Y - centre), 0.0)[:, None]).T @ X / n / scale  # (K − 1, p)
+            own = w * (Y - centre) / scale - (mean - centre) + np.einsum("nkp,kp->n", influence, gradient)
             psi, weights, moved = psi + sign * own, weights + w, moved + more
             means.append(mean)
-            raws.append(raw)
-        notes, told = clip_notes(moved, 2 * problem.n, bound), {"mean_untreated": means[1]}
-        return Fitted(means[0] - means[1], psi, notes, (LOGISTIC,), propensity=raws[0], weights=weights, diagnostics=told)
+        notes, told = clip_notes(moved, 2 * n, bound), {"mean_untreated": means[1]}
+        return Fitted(means[0] - means[1], psi, notes, (LOGISTIC,), propensity=chances[:, 1], weights=weights, diagnostics=told)
 
 
 LOGISTIC = "the log-odds of treatment are linear in the adjustment variables"
