@@ -41,10 +41,12 @@ from discovery_worlds import (
 
 from causalsem.behaviour import Moments
 from causalsem.discovery import BOSS, BOSSFCI, FCI, FLOP, GES, PC, DirectLiNGAM, GRaSP, bootstrap, discover, hurdle_moments
+from causalsem.discovery.found import Rules
 from causalsem.discovery.order_search import KERNELS
+from causalsem.discovery.orient import restrict
 from causalsem.discovery.scores import GaussianBIC
 from causalsem.discovery.stack import Stack
-from causalsem.graph import CausalGraph, to_cpdag
+from causalsem.graph import CausalGraph, Knowledge, to_cpdag
 from causalsem.graph.classes import extension
 from causalsem.graph.pdag import PDAG, to_masks
 
@@ -53,13 +55,7 @@ World = tuple[Any, Moments, CausalGraph]
 
 def gaussian_worlds(seed: int, p: int, degree: float, n: int, count: int, sampler: Callable[..., Any] = rows_of) -> list[World]:
     """Return `count` data sets: frame, moments, true class."""
-    worlds = []
-    for k in range(count):
-        rng = np.random.default_rng([seed, p, int(degree), n, k])
-        dag = random_dag(p, degree, rng)
-        frame = sampler(dag, n, rng)
-        worlds.append((frame, moments_of(frame), to_cpdag(graph_of(dag))))
-    return worlds
+    return [(frame, m, to_cpdag(graph_of(dag))) for frame, m, dag in (drawn(seed, p, degree, n, k, sampler) for k in range(count))]
 
 
 Work = Callable[[Any, Moments], Any]
@@ -93,7 +89,7 @@ def orders(seed: int, datasets: int, quick: bool) -> Iterator[Row]:
         name = f"gaussian {p}, {degree:g}, {n:,}"
         worlds = gaussian_worlds(seed, p, degree, n, datasets if p < 500 else 2)
         repeats = 5 if p <= 50 else 1
-        for r in (0, 20) if p <= 200 else (0,):
+        for r in (0, 20) if p <= 200 else (0, 5):
             row, ours = over(name, f"FLOP, {r} restarts", worlds, lambda f, m, r=r: discover(moments_of(f), FLOP(restarts=r)), repeats)
             yield row
             if not peers.installed("flopsearch"):
@@ -172,6 +168,66 @@ def no_order_shown(seed: int, datasets: int, quick: bool) -> Iterator[Row]:
             yield over(name, f"FLOP, {restarts} restarts", worlds, lambda f, m, r=restarts: discover(m, FLOP(restarts=r)))[0]
             if peers.installed("flopsearch"):
                 yield over(name, f"flopsearch, {restarts} restarts", worlds, lambda f, m, r=restarts: flopsearch(f, r))[0]
+
+
+def tiers(seed: int, datasets: int, quick: bool) -> Iterator[Row]:
+    """FLOP with the true variables in five tiers, in two, and in none; flopsearch, which takes none."""
+    sizes: list[tuple[int, float, int, Any]] = [(50, 4.0, 1000, rows_of), (50, 4.0, 1000, equal_variances)]
+    for p, degree, n, sampler in sizes if quick else [*sizes, (100, 4.0, 1000, rows_of), (100, 4.0, 1000, equal_variances)]:
+        name = f"{'gaussian' if sampler is rows_of else 'equal R²'} {p}, {degree:g}, {n:,}"
+        worlds = [
+            (frame, m, dag, to_cpdag(graph_of(dag))) for frame, m, dag in (drawn(seed, p, degree, n, k, sampler) for k in range(datasets))
+        ]
+        for count in (5, 2, 1):
+            known = [tiers_of(dag, count) for _, _, dag, _ in worlds]
+            for restarts in (0, 20):
+                runs = [
+                    timed(lambda m=m, k=k, r=restarts: discover(m, FLOP(restarts=r), knowledge=k))
+                    for (_, m, _, _), k in zip(worlds, known, strict=True)
+                ]
+                # Tiers make a class smaller: its truth is what the tiers leave open of the true graph's class.
+                truths = [truth if count == 1 else restricted(truth, k) for (_, _, _, truth), k in zip(worlds, known, strict=True)]
+                scores = [against(graph, truth) for (graph, _), truth in zip(runs, truths, strict=True)]
+                missed = [skeleton_distance(graph, truth) for (graph, _), truth in zip(runs, truths, strict=True)]
+                told_of = f"FLOP, {restarts} restarts, {count if count > 1 else 'no'} tiers"
+                yield told(name, told_of, [s for _, s in runs], scores, skeleton_distance=float(np.mean(missed)))
+        if peers.installed("flopsearch"):
+            for restarts in (0, 20):
+                runs = [timed(lambda f=f, r=restarts: flopsearch(f, r)) for f, _, _, _ in worlds]
+                scores = [against(graph, truth) for (graph, _), (_, _, _, truth) in zip(runs, worlds, strict=True)]
+                missed = [skeleton_distance(graph, truth) for (graph, _), (_, _, _, truth) in zip(runs, worlds, strict=True)]
+                yield told(
+                    name,
+                    f"flopsearch, {restarts} restarts, no tiers",
+                    [s for _, s in runs],
+                    scores,
+                    skeleton_distance=float(np.mean(missed)),
+                )
+
+
+def drawn(seed: int, p: int, degree: float, n: int, k: int, sampler: Callable[..., Any]) -> tuple[Any, Moments, np.ndarray]:
+    """Return frame, moments and DAG of one Gaussian world."""
+    rng = np.random.default_rng([seed, p, int(degree), n, k])
+    dag = random_dag(p, degree, rng)
+    frame = sampler(dag, n, rng)
+    return frame, moments_of(frame), dag
+
+
+def tiers_of(dag: np.ndarray, count: int) -> Knowledge | None:
+    """Return the variables in so many tiers, in an order of the DAG; None for one."""
+    order = graph_of(dag).topological_order()
+    size = -(-len(order) // count)
+    return None if count == 1 else Knowledge(tiers=[order[k : k + size] for k in range(0, len(order), size)])
+
+
+def restricted(truth: CausalGraph, known: Knowledge | None) -> CausalGraph:
+    """Return what knowledge leaves open of a class."""
+    return CausalGraph(truth.nodes, restrict(PDAG.from_marks(truth.marks), Rules.of(known, truth.nodes)).marks(), "MPDAG")
+
+
+def skeleton_distance(found: CausalGraph, truth: CausalGraph) -> int:
+    """Return how many pairs are adjacent in one graph only."""
+    return int(np.triu((found.marks != 0) != (truth.marks != 0)).sum())
 
 
 def constraint(seed: int, datasets: int, quick: bool) -> Iterator[Row]:
@@ -315,6 +371,7 @@ SECTIONS = {
     "ges": ges,
     "constraint": constraint,
     "orders": orders,
+    "tiers": tiers,
     "no-order": no_order_shown,
     "restarts": restarted,
 }
