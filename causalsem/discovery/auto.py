@@ -23,8 +23,8 @@ from causalsem.errors import SettingError, shown
 MOST_FOR_ORDER_SEARCH = 150
 # With no more rows than variables, tests are only made given this many others.
 FEW_ROWS_CONDITIONING = 2
-# Scores know blocks of up to two columns, tests any.
-WIDEST_FOR_SCORES = 2
+# On wider blocks an order search is slow: its time grows with the cube of the columns, and all blocks are as wide as the widest.
+WIDEST_FOR_SCORES = 12
 
 HOW = {
     "hurdle": "as blocks of whether and how much",
@@ -137,7 +137,7 @@ def _method(ready: Moments | BlockMoments, auto: Auto) -> tuple[Any, list[str]]:
     if cap is not None:
         tests = f"{ready.n:,} rows for {columns} columns: tests given at most {cap} others"
     elif widest > WIDEST_FOR_SCORES:
-        tests = f"a nominal column has {widest} indicators: tests, which take blocks of any width"
+        tests = f"a nominal column has {widest} indicators: tests, which are quicker on blocks so wide"
     elif p > MOST_FOR_ORDER_SEARCH:
         tests = f"{p} variables: tests, whose time grows least"
     if auto.hidden_causes:

@@ -14,7 +14,7 @@ from causalsem._engines import load_engine
 from causalsem._values import FloatArray
 from causalsem.behaviour import BehaviourTable, Moments, as_moments, as_table
 from causalsem.behaviour.table import origin_of
-from causalsem.discovery.auto import WIDEST_FOR_SCORES, Auto, choose
+from causalsem.discovery.auto import Auto, choose
 from causalsem.discovery.blocks import BlockMoments, block_stack
 from causalsem.discovery.budget import budget
 from causalsem.discovery.found import Found, Rules
@@ -22,7 +22,7 @@ from causalsem.discovery.independence.row_tests import IndependenceTest, RowTest
 from causalsem.discovery.known import known_of, told_of
 from causalsem.discovery.methods import Method, as_method, own_search
 from causalsem.discovery.stack import Stack
-from causalsem.errors import AssumptionWarning, DataError, SettingError, shown
+from causalsem.errors import AssumptionWarning, DataError, SettingError
 from causalsem.graph import CausalGraph, Knowledge
 
 Data: TypeAlias = Moments | BlockMoments | BehaviourTable | pd.DataFrame
@@ -92,15 +92,10 @@ def stacked(ready: Moments | BlockMoments) -> Stack:
     return block_stack(ready.moments.correlation[None], ready)
 
 
-def check_widths(ready: BlockMoments, settings: Method) -> None:
-    """Raise SettingError when a score is to work on blocks of more columns than it knows, or a method on any."""
+def check_blocks(settings: Method) -> None:
+    """Raise SettingError when a method that knows no blocks is given some."""
     if hasattr(settings, "hidden"):
         raise SettingError(f"{type(settings).__name__} takes no block moments; use plain moments, or BOSS(), GES(), PC()")
-    wide = [name for name, block in zip(ready.names, ready.columns, strict=True) if len(block) > WIDEST_FOR_SCORES]
-    if wide and not hasattr(settings, "test"):
-        name = type(settings).__name__
-        message = f"{shown(wide)} are blocks of more than {WIDEST_FOR_SCORES} columns, which the score of {name} does not know"
-        raise SettingError(f"{message}; use PC(), FCI() or RFCI()")
 
 
 def prepared(data: Data, settings: Method) -> tuple[Ready, tuple[str, ...], int]:
@@ -121,7 +116,7 @@ def prepared(data: Data, settings: Method) -> tuple[Ready, tuple[str, ...], int]
         return rows, table.names, len(rows)
     moments = data if isinstance(data, BlockMoments) else as_moments(data)
     if isinstance(moments, BlockMoments):
-        check_widths(moments, settings)
+        check_blocks(settings)
     moments.require_regular(getattr(settings, "max_conditioning", None))
     return moments, moments.names, moments.n
 

@@ -18,7 +18,7 @@ TINY = 1e-300
 
 
 class Task(NamedTuple):
-    """What is searched: p variables of w columns each (1, or 2 for blocks).
+    """What is searched: p variables of w columns each (1, or more for blocks).
 
     R (w·p, w·p) are their correlations. `toll[u, k]` is exp(2·price / n) of k as a parent of u, so that k gains when
     Λ·toll < 1, with Λ the share of u's residual (generalised) variance that k leaves unexplained. `may[u, k]`,
@@ -54,6 +54,34 @@ def room(p: int, w: int) -> Work:
 
 
 @compiled
+def eliminated(D: FloatArray, start: int, stop: int) -> float:
+    """Take the rows start … stop − 1 of a symmetric matrix D out of those after them, and return the product of their pivots."""
+    product = 1.0
+    for k in range(start, stop):
+        pivot = max(D[k, k], TINY)
+        product *= pivot
+        for i in range(k + 1, len(D)):
+            factor = D[i, k] / pivot
+            for j in range(k + 1, len(D)):
+                D[i, j] -= factor * D[k, j]
+    return product
+
+
+@compiled
+def unexplained_wide(V: FloatArray, C: FloatArray, k: int, node: int) -> float:
+    """Return what `unexplained` does, for blocks of any width: determinants by elimination."""
+    w = C.shape[0]
+    D = np.empty((2 * w, 2 * w))
+    for c in range(w):
+        for d in range(w):
+            D[c, d], D[w + c, w + d] = V[node, c, d], V[k, c, d]
+            D[c, w + d] = D[w + d, c] = C[c, w * k + d]
+    before = eliminated(V[k].copy(), 0, w)
+    eliminated(D, 0, w)
+    return eliminated(D, w, 2 * w) / max(before, TINY)
+
+
+@compiled
 def unexplained(V: FloatArray, C: FloatArray, k: int, node: int) -> float:
     """Return Wilks' Λ of block k and the node's own, from what is left of their variances V and covariances C.
 
@@ -62,6 +90,8 @@ def unexplained(V: FloatArray, C: FloatArray, k: int, node: int) -> float:
     """
     if C.shape[0] == 1:
         return 1.0 - C[0, k] * C[0, k] / max(V[k, 0, 0] * V[node, 0, 0], TINY)
+    if C.shape[0] > 2:
+        return unexplained_wide(V, C, k, node)
     a, b, c = V[node, 0, 0], V[node, 1, 1], V[node, 0, 1]
     s, t, u = V[k, 0, 0], V[k, 1, 1], V[k, 0, 1]
     first, second, third, fourth = C[0, 2 * k], C[0, 2 * k + 1], C[1, 2 * k], C[1, 2 * k + 1]
@@ -127,7 +157,11 @@ def condition(R: FloatArray, work: Work, parents: BoolArray, node: int) -> int:
 @compiled
 def generalised_variance(V: FloatArray, k: int) -> float:
     """Return the variance of a variable, or the determinant of its block."""
-    return V[k, 0, 0] if V.shape[1] == 1 else V[k, 0, 0] * V[k, 1, 1] - V[k, 0, 1] * V[k, 1, 0]
+    if V.shape[1] == 1:
+        return V[k, 0, 0]
+    if V.shape[1] > 2:
+        return eliminated(V[k].copy(), 0, V.shape[1])
+    return V[k, 0, 0] * V[k, 1, 1] - V[k, 0, 1] * V[k, 1, 0]
 
 
 @compiled

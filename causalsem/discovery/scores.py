@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from causalsem._values import FloatArray
-from causalsem.discovery.stack import Stack, whiten
+from causalsem.discovery.stack import Stack, pair_statistic, wide_statistic
 from causalsem.errors import SettingError
 from causalsem.graph.pdag import bits
 
@@ -15,13 +17,13 @@ class GaussianBIC:
 
     The score of a DAG is Σ over nodes of −n/2·log det(residual covariance) − price·(number of path coefficients), up
     to a constant, with price = penalty_discount·log(n)/2: the usual BIC at penalty_discount 1. A node that is a block
-    of two columns has a 2 × 2 residual covariance, and 1, 2 or 4 coefficients per parent.
+    of v columns has a v × v residual covariance, and v·w coefficients for a parent of w columns.
     """
 
     def __init__(self, stack: Stack, b: int, penalty_discount: float) -> None:
         self.R, self.n, self.p = stack.R[b], stack.n, stack.p
         self.strength = stack.strength(b)
-        self.widths = stack.widths
+        self.widths, self.block = stack.widths, stack.block
         self.price = penalty_discount * np.log(stack.n) / 2
         # [u, k]: path coefficients that k as a parent of u brings.
         self.coefficients = np.ones((self.p, self.p)) if self.widths is None else np.outer(self.widths, self.widths).astype(np.float64)
@@ -38,8 +40,7 @@ class GaussianBIC:
         return known
 
     def _gain_of(self, explained: FloatArray, node: int) -> FloatArray:
-        coefficients = 1 if self.widths is None else self.widths * self.widths[node]
-        return np.asarray(-self.n / 2 * np.log1p(-np.clip(explained, 0.0, 1 - 1e-15)) - self.price * coefficients)
+        return np.asarray(-self.n / 2 * np.log1p(-np.clip(explained, 0.0, 1 - 1e-15)) - self.price * self.coefficients[node])
 
     def _explained(self, node: int, given: int) -> FloatArray:
         """Return the squared partial correlation (p,) of every variable and `node` given the mask."""
@@ -54,18 +55,25 @@ class GaussianBIC:
 
     def _explained_by_blocks(self, node: int, given: int) -> FloatArray:
         """Return 1 − Wilks' Λ (p,) of every variable's block and that of `node` given the blocks of the mask."""
-        C = self.R
-        index = [2 * k + c for k in bits(given) for c in range(2)]
+        C, p, W = self.R, self.p, self.block
+        index = self._columns(bits(given))
         if index:
             C = C - C[:, index] @ np.linalg.solve(C[np.ix_(index, index)], C[index])
-        p = self.p
-        own = np.broadcast_to(C[2 * node : 2 * node + 2, 2 * node : 2 * node + 2, None], (2, 2, p))
-        cross = C[2 * node : 2 * node + 2].reshape(2, p, 2).transpose(0, 2, 1)
-        blocks = C.reshape(p, 2, p, 2)[np.arange(p), :, np.arange(p), :].transpose(1, 2, 0)
-        # What is given has nothing left; it may not enter again, and any finite number will do.
-        blocks = np.where(np.isin(np.arange(p), bits(given)), np.eye(2)[:, :, None], blocks)
-        M = whiten(own, cross, blocks)
-        return np.asarray((M**2).sum(axis=(0, 1)) - (M[0, 0] * M[1, 1] - M[0, 1] * M[1, 0]) ** 2)
+        own = self._columns((node,))
+        M = np.empty((2 * W, 2 * W, p))
+        M[:W, :W] = C[np.ix_(own, own)][:, :, None]
+        M[:W, W:] = C[own].reshape(W, p, W).transpose(0, 2, 1)
+        M[W:, :W] = M[:W, W:].swapaxes(0, 1)
+        M[W:, W:] = C.reshape(p, W, p, W)[np.arange(p), :, np.arange(p), :].transpose(1, 2, 0)
+        # What is given, and the node itself, have nothing left; they may not enter, and any finite number will do.
+        out = [node, *bits(given)]
+        M[:W, W:, out] = M[W:, :W, out] = 0.0
+        M[W:, W:, out] = np.eye(W)[:, :, None]
+        return pair_statistic(M) if W == 2 else wide_statistic(M)
+
+    def _columns(self, variables: Iterable[int]) -> list[int]:
+        """Return the columns of R that are the variables' blocks."""
+        return [self.block * k + c for k in variables for c in range(self.block)]
 
     def gain(self, node: int, given: int, new: int) -> float:
         """Return the gain in score when `new` joins the parents `given` (mask) of `node`."""
@@ -73,11 +81,8 @@ class GaussianBIC:
 
     def local(self, node: int, parents: int) -> float:
         """Return the score of one node with its parents (mask); 0 without parents."""
-        if self.widths is None:
-            index, own, coefficients = list(bits(parents)), [node], parents.bit_count()
-        else:
-            index, own = [2 * k + c for k in bits(parents) for c in range(2)], [2 * node, 2 * node + 1]
-            coefficients = int(self.widths[list(bits(parents))].sum() * self.widths[node])
+        index, own = self._columns(bits(parents)), self._columns((node,))
+        coefficients = float(self.coefficients[node, list(bits(parents))].sum())
         if not index:
             return 0.0
         rows = self.R[np.ix_(index, own)]

@@ -47,14 +47,16 @@ def test_the_choice_is_that_of_the_method_by_hand_and_says_why() -> None:
     [
         (Auto(), 300, BOSS, "no hidden causes"),
         (Auto(hidden_causes=True), 300, BOSSFCI, "hidden common causes are allowed"),
-        (Auto(kinds={"v1": "nominal"}), 300, PC, "nominal column has 4 indicators"),
-        (Auto(kinds={"v1": "nominal"}, hidden_causes=True), 300, FCI, "nominal column has 4 indicators"),
+        (Auto(kinds={"v1": "nominal"}), 301, BOSS, "['v1'] look nominal: they enter as blocks of indicators"),
+        (Auto(kinds={"v1": "nominal"}, hidden_causes=True), 301, BOSSFCI, "hidden common causes are allowed"),
+        (Auto(kinds={"v1": "nominal"}), 300, PC, "nominal column has 14 indicators"),
+        (Auto(kinds={"v1": "nominal"}, hidden_causes=True), 300, FCI, "nominal column has 14 indicators"),
     ],
 )
 def test_size_assumptions_and_kinds_decide_the_method(settings: Auto, rows: int, method: type, why: str) -> None:
     rng = np.random.default_rng(1)
     frame = sample(random_dag(6, 2, rng), rows, rng)
-    frame["v1"] = np.arange(rows) % 5
+    frame["v1"] = np.arange(rows) % (5 if rows == 301 else 15)
     graph = discover(frame, settings)
     assert graph.provenance["method"] == method.__name__
     assert why in " ".join(graph.provenance["auto"]["why"])

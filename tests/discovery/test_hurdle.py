@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import chi2, norm
 
 from causalsem.behaviour import moments
-from causalsem.discovery import BOSS, FCI, GES, PC, BlockMoments, bootstrap, discover, hurdle_moments
+from causalsem.discovery import BOSS, FCI, GES, PC, Auto, BlockMoments, VariableKind, bootstrap, discover, hurdle_moments, mixed_moments
 from causalsem.discovery.discover import stacked
 from causalsem.discovery.scores import GaussianBIC
 from causalsem.discovery.skeleton import ConditioningSets
@@ -96,8 +96,14 @@ def test_far_tails_of_block_tests_stay_finite_and_in_order() -> None:
         assert (np.diff(z) > 0).all()
 
 
-def test_block_scores_are_determinants_less_the_price_and_gains_are_their_differences(counts: pd.DataFrame) -> None:
-    m = hurdle_moments(counts.assign(v4=np.random.default_rng(1).normal(size=600)))
+@pytest.mark.parametrize("levels", [0, 4, 6])
+def test_block_scores_are_determinants_less_the_price_and_gains_are_their_differences(counts: pd.DataFrame, levels: int) -> None:
+    """With and without a nominal column, whose levels less one are the width of the widest block."""
+    frame = counts.assign(v4=np.random.default_rng(1).normal(size=600))
+    if levels:
+        frame["v3"] = (frame["v3"].to_numpy() + np.random.default_rng(2).integers(0, levels, 600)) % levels
+    m = mixed_moments(frame, kinds={"v3": "nominal"}) if levels else hurdle_moments(frame)
+    assert max(len(block) for block in m.columns) == max(levels - 1, 2)
     score = GaussianBIC(stacked(m), 0, 2.0)
     R = m.moments.correlation
     widths = [len(block) for block in m.columns]
@@ -121,6 +127,42 @@ def test_without_counts_hurdle_moments_give_the_graph_of_plain_moments(method: P
     rng = np.random.default_rng(3)
     frame = sample(random_dag(6, 2, rng), 3000, rng)
     assert discover(hurdle_moments(frame), method) == discover(moments(frame), method)
+
+
+def nominal_world(dag: np.ndarray, n: int, rng: np.random.Generator) -> tuple[pd.DataFrame, dict[str, VariableKind]]:
+    """A DAG whose every other variable is one of 4 platforms: a cause shifts the chance of each, and each shifts its effects."""
+    values: dict[str, np.ndarray] = {}
+    kinds: dict[str, VariableKind] = {}
+    names = names_of(len(dag))
+    for name in graph_of(dag).topological_order():
+        child, levels = names.index(name), 4
+        push = np.zeros((n, levels))
+        for parent in np.flatnonzero(dag[:, child]):
+            x = values[names[parent]]
+            shown_as = np.eye(levels)[x.astype(int)] if names[parent] in kinds else x[:, None] * np.ones((1, levels))
+            push += shown_as @ rng.normal(0, 1.0, (levels, levels)) if names[parent] in kinds else shown_as * rng.normal(0, 0.9, levels)
+        if child % 2:
+            kinds[name] = "nominal"
+            values[name] = (push + rng.gumbel(size=(n, levels))).argmax(axis=1).astype(float)
+        else:
+            x = push[:, 0] + rng.normal(size=n)
+            values[name] = (x - x.mean()) / x.std()
+    return pd.DataFrame({name: values[name] for name in names}), kinds
+
+
+def test_nominal_causes_and_effects_are_found_as_blocks_and_auto_takes_them() -> None:
+    missed = {"blocks": 0, "numbers": 0}
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        dag = random_dag(8, 2, rng)
+        frame, kinds = nominal_world(dag, 2000, rng)
+        graphs = {"blocks": discover(frame, Auto(kinds=kinds)), "numbers": discover(frame, BOSS())}
+        assert graphs["blocks"].provenance["method"] == "BOSS"
+        assert graphs["blocks"] == discover(mixed_moments(frame, kinds=kinds), BOSS())
+        for name, graph in graphs.items():
+            missed[name] += int(np.triu((graph.marks != 0) != (dag | dag.T)).sum())
+    assert missed["blocks"] <= 6
+    assert missed["blocks"] < 0.5 * missed["numbers"]
 
 
 def test_counts_with_known_truth_are_found_much_better_as_blocks() -> None:

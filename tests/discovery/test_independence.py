@@ -237,8 +237,8 @@ def test_blocks_of_indicators_see_a_class_that_numbers_do_not() -> None:
     frame = pd.DataFrame({"platform": platform, "buys": np.isin(platform, [0, 3]) * 0.8 + rng.normal(size=1500)})
     assert not list(discover(frame, "PC").edges)
     assert [e[:2] for e in discover(mixed_moments(frame, kinds={"platform": "nominal"}), "PC").edges] == [("platform", "buys")]
-    with pytest.raises(SettingError, match=r"\['platform'\] .*blocks of more than 2 columns.*PC"):
-        discover(mixed_moments(frame, kinds={"platform": "nominal"}), "BOSS")
+    for method in ("GES", "BOSS", "FLOP", "GRaSP"):
+        assert [e[:2] for e in discover(mixed_moments(frame, kinds={"platform": "nominal"}), method).edges] == [("platform", "buys")]
 
 
 def test_missing_values_are_said_where_they_cannot_be_used() -> None:
