@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 
 from causalsem._values import FloatArray, IntArray
+from causalsem.behaviour.catalogue import within
 from causalsem.behaviour.cleaning import moment_of
-from causalsem.behaviour.event_log import EventLog, within
+from causalsem.behaviour.codes import looks_like_code, warn_of_code
+from causalsem.behaviour.event_log import EventLog
 from causalsem.behaviour.origin import Level, level_of
 from causalsem.behaviour.stages import tiers_of
 from causalsem.behaviour.table import BehaviourTable, Role
@@ -50,15 +52,16 @@ def behaviours(
     Every unit with an event in the log has a row, so a pair never met is a row of zeros; pairs="observed" keeps pairs
     with an event in the window. `history` ("90D") counts the time before the window into traits: `past_<behaviour>` of the
     user, and for pairs `item_past_<behaviour>` and `pair_past_<behaviour>` too.
-    `traits` picks traits by name (all, if None). A text trait of two values is 1 for the one that sorts last;
-    with more values it is refused. Raises DataError, also beyond 20 million rows, and SettingError.
+    `traits` picks traits by name; without, whole numbers that are codes, such as a category's, are left out with a
+    DataWarning. A text trait of two values is 1 for the one that sorts last; with more values it is refused. Raises
+    DataError, also beyond 20 million rows, and SettingError.
     """
     plan = _plan(log, unit, window, history, pairs, values, traits)
     if plan.rows > MOST_ROWS:
         sizes = " × ".join(f"{len(ids):,} {key}s" for key, ids in plan.units.items())
         raise DataError(
             f"{sizes} make {plan.rows:,} rows, more than {MOST_ROWS:,}; use pairs='observed', a log of "
-            "fewer items, or moments(behaviour_shards(log, …)), which holds one part at a time"
+            "fewer items, or moments(behaviour_shards(log, …)), which holds one part at a time; log.busiest(items=…) cuts a log"
         )
     table = plan.table(slice(0, len(plan.units[plan.unit[0]])))
     if table is None:
@@ -187,15 +190,20 @@ class _Counts:
             yield column
 
 
-def _plan(
-    log: EventLog, unit: str | Sequence[str], window: Window, history: object, pairs: str, values: str | None, traits: Iterable[str] | None
-) -> _Plan:
-    """Check the choices and look up the units."""
+def require_log(log: object) -> None:
+    """Raise DataError for what is no EventLog."""
     if not isinstance(log, EventLog):
         raise DataError(
             f"a {type(log).__name__} is no EventLog; make one with EventLog.from_frame (one row per event), "
             "or hand rows that are units already to discover, fit_sem and estimate_effect"
         )
+
+
+def _plan(
+    log: EventLog, unit: str | Sequence[str], window: Window, history: object, pairs: str, values: str | None, traits: Iterable[str] | None
+) -> _Plan:
+    """Check the choices and look up the units."""
+    require_log(log)
     keys = (unit,) if isinstance(unit, str) else tuple(unit)
     if keys not in PAST:
         raise SettingError(f"no unit {unit!r}; use 'user', 'item' or ('user', 'item')")
@@ -241,10 +249,24 @@ def _pick(log: EventLog, keys: tuple[str, ...], traits: Iterable[str] | None) ->
     """Return which traits of each key go into the table."""
     known = {"user": log.user_traits, "item": log.item_traits}
     if traits is None:
-        return {key: list(known[key]) for key in keys}
+        measures: dict[str, list[str]] = {}
+        for key in keys:
+            measures[key] = _measures(log, key, known[key])
+        return measures
     wanted = list(traits)
     check_names(wanted, [name for key in keys for name in known[key]], "trait", "the log")
     return {key: [name for name in known[key] if name in wanted] for key in keys}
+
+
+def _measures(log: EventLog, key: str, names: Sequence[str]) -> list[str]:
+    """Return the traits that are no codes, and say which are."""
+    if not names:
+        return []
+    found = log.traits(key)
+    codes = [name for name in names if looks_like_code(name, found[name])]
+    for name in codes:
+        warn_of_code(name, key, found[name].nunique(), stacklevel=6)
+    return [name for name in names if name not in codes]
 
 
 def _trait_numbers(log: EventLog, key: str, ids: pd.Index, names: list[str]) -> pd.DataFrame:

@@ -19,6 +19,7 @@ import pandas as pd
 
 from causalsem._cards import mimebundle
 from causalsem._values import json_text, whole_file
+from causalsem.behaviour.catalogue import cut_words, of_units, with_most_events, within
 from causalsem.behaviour.cleaning import Cleaning, Rules, clean, moment_of
 from causalsem.behaviour.columns import RESERVED, find_columns, forget_sources
 from causalsem.behaviour.sources import DuckDB, Paths, Source, open_files, open_frame, whole_source
@@ -221,11 +222,19 @@ class EventLog:
     def __len__(self) -> int:
         return self.n_events
 
-    def filter(self, *, behaviours: Iterable[str] | None = None, start: object = None, end: object = None) -> EventLog:
-        """Return the log of some behaviours, and of the times in [start, end); raises NoRowsError when none is left."""
+    def filter(
+        self,
+        *,
+        behaviours: Iterable[str] | None = None,
+        users: Iterable[Any] | None = None,
+        items: Iterable[Any] | None = None,
+        start: object = None,
+        end: object = None,
+    ) -> EventLog:
+        """Return the log of some behaviours, users, items, and of the times in [start, end); raises NoRowsError if none is left."""
         import narwhals as nw
 
-        frame, stages = self.frame, self.stages
+        frame, stages = of_units(self.frame, {"user": users, "item": items}), self.stages
         if behaviours is not None:
             wanted = [behaviours] if isinstance(behaviours, str) else list(behaviours)
             check_names(wanted, self.behaviours, "behaviour", "the log")
@@ -233,6 +242,18 @@ class EventLog:
             stages = {name: stage for name, stage in stages.items() if name in wanted}
         frame = within(frame, moment_of(start, "start="), moment_of(end, "end="))
         return EventLog(frame, self.users, self.items, stages, self.cleaning)
+
+    def busiest(self, *, users: int | None = None, items: int | None = None) -> EventLog:
+        """Return the log of so many users and items with the most events, for a catalogue too large to hold every pair of.
+
+        Both are judged on the whole log. What is left out is said as a DataWarning. Raises SettingError for less than one.
+        """
+        asked = {"user": users, "item": items}
+        kept = {f"{key}s": with_most_events(self.frame, key, count) for key, count in asked.items() if count is not None}
+        part = self.filter(users=kept.get("users"), items=kept.get("items"))
+        if part.n_events < self.n_events:
+            warnings.warn(cut_words(self, part), DataWarning, stacklevel=2)
+        return part
 
     def split(self, at: object) -> tuple[EventLog, EventLog]:
         """Return (train, test): events before a time and from it on; a share between 0 and 1 puts that share into train.
@@ -324,15 +345,6 @@ class EventLog:
         return f"<div><b>EventLog</b> {escape(head)}{table}<p>{escape(traits)}<br>{escape(str(self.cleaning))}</p></div>"
 
     _repr_mimebundle_ = mimebundle
-
-
-def within(frame: nw.LazyFrame[Any], start: datetime | None, end: datetime | None) -> nw.LazyFrame[Any]:
-    """Return the events with a time in [start, end); None leaves that side open."""
-    import narwhals as nw
-
-    if start is not None:
-        frame = frame.filter(nw.col("time") >= start)
-    return frame if end is None else frame.filter(nw.col("time") < end)
 
 
 def _named(*columns: str | None) -> dict[str, str]:

@@ -43,6 +43,7 @@ def findings(study: Study, language: str = "en") -> Findings:
             "rows": len(study.table),
             "variables": len(study.graph.nodes),
             "resamples": study.recipe.times,
+            **study.left_out,
         },
         log_facts={**dataclasses.asdict(study.log.cleaning), "events": len(study.log), "sha256": study.log.sha256},
         versions={name: version(name) for name in PACKAGES},

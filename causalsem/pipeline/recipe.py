@@ -29,7 +29,7 @@ METHOD_HOME = {
     "learner": "causalsem.policy",
     "value": "causalsem.policy",
 }
-COUNTS = ("times", "folds", "top", "rounds")
+COUNTS = ("times", "folds", "top", "rounds", "most_users", "most_items")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class Recipe:
     learner, value, reward: how a policy is learnt and valued, and what each behaviour is worth (without any:
     the query's outcome is worth 1); rounds: the most logged rounds used for it.
     seed: of every random choice.
+    most_users, most_items: how many take part, those with the most events (all, if None): users × items is the size of a study.
     """
 
     unit: str | tuple[str, ...] = ("user", "item")
@@ -70,12 +71,14 @@ class Recipe:
     reward: Mapping[str, float] = field(default_factory=dict)
     rounds: int = 50_000
     seed: int = 0
+    most_users: int | None = None
+    most_items: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.holdout < 1:
             raise SettingError(f"holdout is {self.holdout}; give a share between 0 and 1")
         for name in COUNTS:
-            if getattr(self, name) < 1:
+            if (chosen := getattr(self, name)) is not None and chosen < 1:
                 raise SettingError(f"{name} is {getattr(self, name)}; give a number of at least 1")
         object.__setattr__(self, "reward", MappingProxyType(dict(self.reward)))
         # TOML has no tuples.

@@ -10,6 +10,8 @@ import pandas as pd
 
 from causalsem._progress import stages
 from causalsem.behaviour import BehaviourTable, EventLog, behaviours, moments
+from causalsem.behaviour.aggregate import require_log
+from causalsem.behaviour.catalogue import left_out
 from causalsem.discovery import Auto, bootstrap, discover
 from causalsem.effects import (
     Balance,
@@ -59,16 +61,19 @@ def run(
         )
     with stages(9) as begin:
         begin("behaviour table")
-        table = behaviours(log, unit=recipe.unit, window=recipe.window, history=recipe.history)
-        table = table.select(recipe.variables or table.names)
-        if len(table) > MANY_PAIRS:
-            sizes = f"{log.n_users:,} users × {log.n_items:,} items"
+        require_log(log)
+        whole, log = log, log if recipe.most_users is None and recipe.most_items is None else _cut(log, recipe)
+        if (pairs := log.n_users * log.n_items) > MANY_PAIRS:
             warnings.warn(
-                f"{sizes} make {len(table):,} pairs, and a study holds each: this takes long and many gigabytes; "
-                "hand in a log of the items that matter",
+                f"{log.n_users:,} users × {log.n_items:,} items make {pairs:,} pairs, and a study holds each: this takes long and many "
+                "gigabytes; keep the items with the most events by Recipe(most_items=2000), or those that matter by log.filter(items=[…])",
                 DataWarning,
                 stacklevel=2,
             )
+        # A trait that the recipe names takes part, though it may look like a code.
+        named = [name for name in (*log.user_traits, *log.item_traits) if name in recipe.variables] if recipe.variables else None
+        table = behaviours(log, unit=recipe.unit, window=recipe.window, history=recipe.history, traits=named)
+        table = table.select(recipe.variables or table.names)
         check_names((*query.treatments, query.outcome), table.names, where="the behaviour table")
         known = knowledge or Knowledge(tiers=table.tiers)
         m = moments(table)
@@ -95,7 +100,12 @@ def run(
         begin("policy")
         policy, policy_values = learn_from(log, query, recipe)
     found = (log, table, m, graph, stability, fit, adjustment, naive, estimate, *_evidence(table, estimate), checks)
-    return Study(query, known, recipe, *found, model, scores, popularity, metrics, policy, policy_values, truth)
+    return Study(query, known, recipe, *found, model, scores, popularity, metrics, policy, policy_values, truth, left_out(whole, log))
+
+
+def _cut(log: EventLog, recipe: Recipe) -> EventLog:
+    """Return the log of the users and items with the most events; what is left out is said once, and again in the report."""
+    return log.busiest(users=recipe.most_users, items=recipe.most_items)
 
 
 def challenge(

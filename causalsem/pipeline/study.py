@@ -42,7 +42,8 @@ class Study:
 
     `naive` and `estimate` are the effect without and with adjustment; `checks` the attempts to prove it wrong;
     `metrics` compares the debiased ranking with popularity on held-out pairs; `policy` and `policy_values` are
-    empty when the log has no exposures to learn from. `truth` is the known effect of simulated data, if any.
+    empty when the log has no exposures to learn from. `truth` is the known effect of simulated data, if any. `left_out`
+    counts the users, items and events that the recipe's cut of the log left out.
     """
 
     query: Query
@@ -67,9 +68,11 @@ class Study:
     policy: Policy | None = None
     policy_values: Mapping[str, Estimate] = field(default_factory=dict)
     truth: float | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "policy_values", MappingProxyType(dict(self.policy_values)))
+        for name in ("policy_values", "left_out"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     @property
     def answer(self) -> pd.DataFrame:

@@ -27,7 +27,7 @@ MOST_PATHS = 8
 MOST_BALANCED = 14
 MOST_ITEMS = 14
 MOST_IN_MATRIX = 16
-SIZES = ("events", "users", "items", "rows", "variables", "resamples")
+SIZES = ("events", "users", "items", "rows", "variables", "resamples", "users_left_out", "items_left_out", "events_left_out")
 Cell = Markup | str
 
 

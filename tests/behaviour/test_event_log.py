@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 from causalsem.behaviour import DuckDB, EventLog, behaviours
-from causalsem.errors import DataError, FileError, NoRowsError, SettingError, UnknownNameError
+from causalsem.errors import DataError, DataWarning, FileError, NoRowsError, SettingError, UnknownNameError
 
 
 @pytest.fixture
@@ -350,3 +350,28 @@ def test_the_callers_frame_is_let_go(names):
     assert held() is None
     assert pa.total_allocated_bytes() < before / 2
     assert len(log) == 200_000
+
+
+def test_filter_keeps_users_and_items(log):
+    assert log.filter(users=["u1"]).n_users == 1
+    part = log.filter(items=[10, 30], users=["u1", "u2"])
+    assert set(part.to_pandas()["item"]) == {10}
+    assert set(part.to_pandas()["user"]) == {"u1", "u2"}
+    with pytest.raises(NoRowsError):
+        log.filter(items=[99])
+
+
+def test_the_busiest_items_are_those_of_a_count_by_hand_and_the_rest_is_said(log):
+    events = log.to_pandas()
+    ranked = events.groupby("item").size().reset_index(name="n").sort_values(["n", "item"], ascending=[False, True])
+    for count in (1, 2):
+        with pytest.warns(DataWarning, match=rf"and {count} of 3 items are kept, those with the most events, and .*% of the events"):
+            part = log.busiest(items=count)
+        assert set(part.to_pandas()["item"]) == set(ranked["item"][:count])
+        assert len(part) == ranked["n"][:count].sum()
+        assert part.stages == log.stages
+    with pytest.warns(DataWarning, match="1 of 3 users"):
+        assert log.busiest(users=1).to_pandas()["user"].unique().tolist() == [events["user"].value_counts().index[0]]
+    assert len(log.busiest(items=3, users=50)) == len(log)  # nothing is left out, and nothing said
+    with pytest.raises(SettingError, match="items=0 keeps nothing"):
+        log.busiest(items=0)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 
 from causalsem.behaviour import EventLog, behaviours
+from causalsem.behaviour.codes import looks_like_code
 from causalsem.errors import DataError, DataWarning, SettingError, UnknownNameError
 
 
@@ -100,3 +103,45 @@ def test_text_of_more_values_is_refused_unless_left_out(events, names):
     assert behaviours(log, traits=["age"]).with_role("trait") == ("age",)
     with pytest.raises(UnknownNameError, match="unknown trait 'agee' in the log; did you mean 'age'"):
         behaviours(log, traits=["agee"])
+
+
+def catalogue(events: pd.DataFrame) -> pd.DataFrame:
+    """The events with columns of items that hold codes, and one of users that holds a number of few values."""
+    codes = {10: 4756105, 20: 2355072, 30: 4145813}
+    visits = events["uid"].map({"u1": 3, "u2": 1, "u3": 2})
+    return events.assign(category=events["sku"].map(codes), visits=visits, 店铺编号=events["sku"].map({10: 7, 20: 9, 30: 4}))
+
+
+def test_codes_are_left_out_of_the_traits_with_a_word_and_may_be_named(events, names) -> None:
+    log = EventLog.from_frame(catalogue(events), **names)
+    with pytest.warns(DataWarning) as said:
+        table = behaviours(log, unit=("user", "item"))
+    assert {"category", "店铺编号"}.isdisjoint(table.names)
+    assert {"price", "age", "visits"} <= set(table.names)
+    told = [str(one.message) for one in said if "looks like a code" in str(one.message)]
+    assert [one.split("'")[1] for one in told] == ["category", "店铺编号"]
+    assert "(3 whole numbers)" in told[0]
+    assert "traits=[…, 'category']" in told[0]
+    assert Path(next(one for one in said if "code" in str(one.message)).filename).name == "test_traits.py"
+    named = behaviours(log, unit=("user", "item"), traits=["category", "price"])
+    assert set(named.column("category")) == {4756105.0, 2355072.0, 4145813.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "code"),
+    [
+        ("category", [1, 2, 3], True),
+        ("categoryId", [1, 2, 3], True),
+        ("cate_id", [5, 9, 12], True),
+        ("brandid", [5, 9, 12], True),
+        ("brand", [1, 0, 1], False),  # two values: a 0/1 trait
+        ("category", [0.5, 1.5, 2.5], False),  # a measure
+        ("age", [1, 2, 3], False),
+        ("price_level", [1, 2, 3], False),
+        ("paid", [1, 2, 3], False),
+        ("品牌", [3, 1, 2], True),
+        ("年龄", [3, 1, 2], False),
+    ],
+)
+def test_a_code_is_told_by_its_name_and_its_whole_numbers(name, values, code) -> None:
+    assert looks_like_code(name, pd.Series(values)) is code

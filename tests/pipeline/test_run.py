@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 
@@ -11,7 +12,9 @@ import pytest
 
 import causalsem as cs
 from causalsem.errors import SettingError
+from causalsem.pipeline.findings import findings
 from causalsem.pipeline.run import before_treatment, hold_out
+from causalsem.report import report_html
 
 # A discovered class of graphs is fitted through one member, and says so.
 pytestmark = pytest.mark.filterwarnings("ignore::causalsem.errors.AssumptionWarning")
@@ -187,3 +190,23 @@ def test_a_study_of_very_many_pairs_warns_before_it_begins(world, study, recipe,
     monkeypatch.setattr(sys.modules["causalsem.pipeline.run"], "MANY_PAIRS", 1000)
     with pytest.warns(cs.errors.DataWarning, match=r"300 users × 40 items make 12,000 pairs"), pytest.raises(cs.errors.UnknownNameError):
         cs.run(world.log, cs.Query("exposure", "purchase"), recipe=recipe)
+
+
+def test_a_cut_catalogue_is_the_log_of_its_busiest_items_and_the_report_says_what_is_left_out(world, recipe) -> None:
+    small = dataclasses.replace(recipe, most_items=25, times=2)
+    with pytest.warns(cs.errors.DataWarning, match="25 of 40 items are kept"):
+        study = cs.run(world.log, cs.Query("exposure", "buy"), recipe=small)
+    with pytest.warns(cs.errors.DataWarning, match="25 of 40 items are kept"):
+        log = world.log.busiest(items=25)
+    by_hand = cs.run(log, cs.Query("exposure", "buy"), recipe=dataclasses.replace(recipe, times=2))
+    assert study.estimate.value == by_hand.estimate.value
+    assert study.table.keys["item"].nunique() == 25
+    users = {"users_left_out": world.log.n_users - log.n_users}  # those who have no other items
+    assert dict(study.left_out) == {**users, "items_left_out": 15, "events_left_out": len(world.log) - len(log)}
+    assert not by_hand.left_out
+    page = report_html(findings(study))
+    assert "<b>15 items with fewer events left out</b>" in page
+    assert "<b>略去事件较少的 15 件物品</b>" in page
+    assert "left out</b>" not in report_html(findings(by_hand))
+    with pytest.raises(SettingError, match="most_items is 0; give a number of at least 1"):
+        cs.Recipe(most_items=0)
