@@ -11,6 +11,7 @@ from causalsem.discovery.dagma import DAGMA
 from causalsem.discovery.direct_lingam import DirectLiNGAM
 from causalsem.discovery.discover import discover
 from causalsem.discovery.fci import BOSSFCI, FCI
+from causalsem.discovery.feedback import FeedbackModel, FeedbackModels
 from causalsem.discovery.flop import FLOP
 from causalsem.discovery.ges import GES
 from causalsem.discovery.grasp import GRaSP
@@ -18,6 +19,7 @@ from causalsem.discovery.ica_lingam import ICALiNGAM
 from causalsem.discovery.independence import KCI, TESTS, ChiSquare, ConditionalGaussian, FisherZ, GSquare, RegressionTest
 from causalsem.discovery.kinds import VariableKind, variable_kinds
 from causalsem.discovery.lagged import lagged
+from causalsem.discovery.ling import LiNG, ling
 from causalsem.discovery.markov import MarkovCheck, markov_check
 from causalsem.discovery.methods import METHODS, Method
 from causalsem.discovery.notears import NOTEARS
@@ -30,6 +32,10 @@ from causalsem.discovery.stability import EdgeStability
 from causalsem.discovery.var_lingam import VARLiNGAM, var_lingam
 
 __all__ = [
+    "FeedbackModel",
+    "FeedbackModels",
+    "LiNG",
+    "ling",
     "with_contexts",
     "var_lingam",
     "VARLiNGAM",

@@ -42,17 +42,17 @@ def search(rows: FloatArray, settings: ICALiNGAM, rules: Rules) -> Found:
     return dag_of_order(rows, order, settings.penalty_discount, rules)
 
 
-def unmixing(rows: FloatArray) -> FloatArray:
+def unmixing(rows: FloatArray, start: FloatArray | None = None) -> FloatArray:
     """Return W (p, p) for which W·x are as independent as FastICA makes them (symmetric, log cosh), x standardised.
 
-    It starts from the whitened data themselves, so that no draw is needed.
+    It starts from the whitened data themselves, so that no draw is needed, or from the W of similar rows.
     """
     X = (rows - rows.mean(axis=0)) / rows.std(axis=0)
     n, p = X.shape
     values, vectors = np.linalg.eigh(X.T @ X / n)
     whiten = (vectors / np.sqrt(values)) @ vectors.T
     Z = X @ whiten
-    W = np.eye(p)
+    W = np.eye(p) if start is None else _orthogonal(np.linalg.solve(whiten, start.T).T)
     for _ in range(STEPS):
         t = np.tanh(Z @ W.T)
         new = _orthogonal(t.T @ Z / n - (1 - t**2).mean(axis=0)[:, None] * W)
