@@ -30,6 +30,7 @@ HOW = {
     "hurdle": "as blocks of whether and how much",
     "indicators": "as blocks of indicators",
     "log": "as log(1 + x)",
+    "both": "as x and log(1 + x)",
     "scores": "as normal scores of their ranks",
     "plain": "as they are",
 }

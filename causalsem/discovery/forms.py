@@ -1,4 +1,4 @@
-"""How a column enters moments: as it is, as a logarithm, as normal scores, as a block; by its kind, and as the others ask."""
+"""How a column enters moments: as it is, as a logarithm, as both, as normal scores, as a block; by its kind, and as the others ask."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from scipy.stats import rankdata
 from causalsem._values import FloatArray
 from causalsem.discovery.kinds import SKEWED, VariableKind, kind_of
 
-Form = Literal["plain", "log", "scores", "hurdle", "indicators"]
+Form = Literal["plain", "log", "both", "scores", "hurdle", "indicators"]
 FORMS: tuple[Form, ...] = get_args(Form)
 # What may stand for a column of a form; the first stays where there are too few rows to tell.
-RIVALS: Mapping[Form, tuple[Form, ...]] = {"hurdle": ("hurdle", "log", "plain"), "log": ("log", "plain")}
+RIVALS: Mapping[Form, tuple[Form, ...]] = {"hurdle": ("hurdle", "log", "plain"), "log": ("log", "plain", "both")}
 # Complete rows per column from which two forms of a column can be told apart by what the others explain.
 FEWEST_ROWS_TO_COMPARE = 10
 
@@ -23,7 +23,7 @@ FEWEST_ROWS_TO_COMPARE = 10
 def chosen_forms(names: tuple[str, ...], rows: FloatArray, kinds: Mapping[str, VariableKind], told: Collection[str] = ()) -> list[Form]:
     """Return how each column of rows (n, p) enters: as its kind asks; zero-inflated and skewed ones as the others ask.
 
-    Whether and how much, a logarithm and the column as it is compete, but for the columns whose kind was `told`: the form
+    Whether and how much, a logarithm, the column as it is and both compete, but for the columns whose kind was `told`: the form
     is taken of which the other columns explain most, −n log Λ (Wilks), each regression coefficient priced by BIC. So a
     number of rare events, whose zeros say no more than a low count, is no block (in the spirit of alternating conditional
     expectations, Breiman & Friedman 1985).
@@ -121,6 +121,8 @@ def represented(x: FloatArray, form: Form, columns: tuple[str, ...]) -> FloatArr
     elif form == "scores":
         values = np.full((len(x), 1), np.nan)
         values[~gone, 0] = ndtri(rankdata(x[~gone]) / ((~gone).sum() + 1))
+    elif form == "both":
+        values = np.column_stack([x, np.log1p(np.maximum(x, 0))])
     else:
         values = (np.log1p(np.maximum(x, 0)) if form == "log" else x)[:, None]
     return np.where(gone[:, None], np.nan, values)
@@ -135,6 +137,7 @@ def column_names(name: str, form: Form, x: FloatArray) -> tuple[str, ...]:
     told: dict[Form, tuple[str, ...]] = {
         "hurdle": (f"{name} > 0", f"log {name} | {name} > 0"),
         "log": (f"log(1 + {name})",),
+        "both": (name, f"log(1 + {name})"),
         "scores": (f"normal scores of {name}",),
         "plain": (name,),
     }

@@ -163,3 +163,12 @@ def test_rare_events_stay_numbers_and_true_hurdles_are_blocks() -> None:
     said = discover(frame, Auto(kinds={"events": "zero-inflated", "rate": "skewed"})).provenance["auto"]["forms"]
     assert (said["events"], said["rate"]) == ("hurdle", "log")
     assert discover(frame[frame.columns[::-1]], "auto") == discover(frame, "auto")
+
+
+def test_a_skewed_column_that_acts_both_ways_enters_both_ways() -> None:
+    rng = np.random.default_rng(8)
+    x = np.exp(0.8 * rng.standard_normal(3000))
+    frame = pd.DataFrame({"x": x, "level": x + rng.standard_normal(3000), "ratio": np.log1p(x) + 0.2 * rng.standard_normal(3000)})
+    told = discover(frame, "auto").provenance["auto"]
+    assert told["forms"]["x"] == "both"
+    assert "['x'] look skewed: they enter as x and log(1 + x)" in told["why"]
