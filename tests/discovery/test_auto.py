@@ -169,6 +169,6 @@ def test_a_skewed_column_that_acts_both_ways_enters_both_ways() -> None:
     rng = np.random.default_rng(8)
     x = np.exp(0.8 * rng.standard_normal(3000))
     frame = pd.DataFrame({"x": x, "level": x + rng.standard_normal(3000), "ratio": np.log1p(x) + 0.2 * rng.standard_normal(3000)})
-    told = discover(frame, "auto").provenance["auto"]
+    told = discover(frame, Auto(kinds={"level": "continuous"})).provenance["auto"]
     assert told["forms"]["x"] == "both"
     assert "['x'] look skewed: they enter as x and log(1 + x)" in told["why"]
