@@ -165,6 +165,16 @@ def test_sizes_of_a_row_wise_step_do_not_depend_on_what_the_batch_holds():
     assert not any("unique" in name or "nonzero" in name for name, _ in told[0])
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("tables", ["dense", "rowwise"])
+def test_a_graph_recorded_on_cuda_gives_the_numbers_of_plain_steps(tables, small, adjust):
+    told = {"loss": "dr", "epochs": 4, "members": 2, "batch_size": 500, "device": "cuda"}
+    plain, recorded = (fit_outcome(small.pairs, adjust, TwoTower(), **told, loop=Loop(tables, graph=graph)) for graph in (False, True))
+    # Sums on the device come in any order.
+    np.testing.assert_allclose(plain.fitted, recorded.fitted, rtol=1e-2, atol=1e-3)
+
+
 def test_a_compiled_step_is_one_graph_with_the_numbers_of_a_plain_one(monkeypatch):
     # The eager backend traces heads and loss as any backend does, without the minute that a C++ compiler takes.
     from functools import partial
