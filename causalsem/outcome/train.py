@@ -41,14 +41,14 @@ def train(
     Raises TrainingError when the objective is not finite; the checkpoint then holds the last good epoch.
     """
     team, state = Team.now(), Progress()
-    step = Step(net, data, objective, plan, rng, team)
+    step, batches = Step(net, data, objective, plan, rng, team), Batching(data.train, plan.batches(data.train.shape[1]), rng)
     with best_of(net) as best:
         checkpoint.restore(net, step.optimiser, rng, best, state)
         run: Step | Recorded | None = None
         for epoch in progress(range(state.epoch, plan.epochs), checkpoint.stage):
             if state.stale > plan.patience:
                 break
-            total, batches = torch.zeros((), device=data.train.device), Batching(data.train, plan.batches(data.train.shape[1]), rng)
+            total = torch.zeros((), device=data.train.device)
             net.train()
             for k, rows in enumerate(batches):  # (M, B)
                 run = run or (Recorded(step, rows) if plan.loop.graph and team.size == 1 else step)
@@ -73,20 +73,23 @@ def cosine(rate: float, done: float) -> float:
 
 
 class Batching:
-    """`count` batches of each member's rows in an order of its own, equal up to the last: (M, n) → batches (M, B)."""
+    """`count` batches of each member's rows in an order of its own, equal up to the last: (M, n) → batches (M, B).
+
+    Every pass draws a new order into the same memory: it is the largest thing that a training makes for itself.
+    """
 
     def __init__(self, rows: torch.Tensor, count: int, rng: torch.Generator) -> None:
-        self.rows, self.count, n = rows, count, rows.shape[1]
-        # Half the bytes of the default: the order is the largest thing that a training makes for itself.
-        kind = torch.int32 if n < 2**31 else torch.int64
+        self.rows, self.count, self.rng = rows, count, rng
+        # Half the bytes of the default, where they suffice.
+        kind = torch.int32 if rows.shape[1] < 2**31 else torch.int64
         self.order = torch.empty(rows.shape, dtype=kind, device=rows.device)
-        for order in self.order:
-            torch.randperm(n, generator=rng, out=order)
 
     def __len__(self) -> int:
         return self.count
 
     def __iter__(self) -> Iterator[torch.Tensor]:
+        for order in self.order:
+            torch.randperm(len(order), generator=self.rng, out=order)
         for part in torch.chunk(self.order, self.count, dim=1):
             yield self.rows.gather(1, part.long())
 
