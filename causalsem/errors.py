@@ -177,3 +177,9 @@ def check_names(names: Iterable[str], known: Collection[str], what: str = "varia
     for name in names:
         if name not in known:
             raise UnknownNameError(name, known, what, where)
+
+
+def check_kind(value: object, kinds: type | tuple[type, ...], what: str, cure: str, error: type[InputError] = SettingError) -> None:
+    """Raise `error` when a value is none of the kinds: "a graph of type str; hand in a CausalGraph"."""
+    if not isinstance(value, kinds):
+        raise error(f"{what} of type {type(value).__name__}; {cure}")

@@ -41,6 +41,16 @@ def log(frame: pd.DataFrame) -> cs.EventLog:
     return cs.EventLog.from_frame(frame, **COLUMNS)
 
 
+def pairs() -> cs.BehaviourTable:
+    """The pairs of four good events."""
+    return cs.behaviours(log(events()), unit=("user", "item"))
+
+
+def confounded() -> cs.AdjustmentSet:
+    """The set of a confounded effect."""
+    return cs.identify(cs.CausalGraph.parse(CONFOUNDED), ("t", "y"))
+
+
 CASES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "missing file": (lambda: cs.EventLog.read("nowhere/events.parquet", **COLUMNS), errors.FileError, "nowhere.events.parquet"),
     "missing column": (lambda: log(events().rename(columns={"ts": "tss"})), errors.UnknownNameError, "unknown column 'ts'.*mean 'tss'"),
@@ -75,6 +85,67 @@ CASES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "constant treatment": (lambda: estimated(rows(t=1.0)), errors.DataError, "'t'"),
     "model text": (lambda: cs.fit_sem("y ~ ~ z", cs.moments(rows())), errors.ModelSyntaxError, "line 1"),
     "graph text": (lambda: cs.CausalGraph.parse("a -> ; b"), errors.ModelSyntaxError, "line 1 column"),
+    "a score of no model": (lambda: cs.score("buy"), errors.SettingError, "a model of type str; hand in what fit_outcome"),
+    "a rank of no scores": (
+        lambda: cs.rank_metrics("buy", rows()),
+        errors.SettingError,
+        r"scores of type str; hand in what score\(model\)",
+    ),
+    "a rank against a log": (
+        lambda: cs.rank_metrics(rows(), log(events())),
+        errors.SettingError,
+        r"a test of type EventLog; hand in its pairs, behaviours\(log",
+    ),
+    "a rank at a text": (lambda: cs.rank_metrics(rows(), rows(), k="5"), errors.SettingError, "k of type str; hand in depths"),
+    "weights of no model": (lambda: cs.pair_weights(pairs(), pairs()), errors.SettingError, "a model of type BehaviourTable"),
+    "the value of no policy": (
+        lambda: cs.evaluate_policy("new", log(events())),
+        errors.SettingError,
+        r"a policy of type str.*learn_policy",
+    ),
+    "a policy from a log": (
+        lambda: cs.learn_policy(log(events()), reward=cs.Reward(buy=1.0)),
+        errors.SettingError,
+        r"feedback of type EventLog; make it by LoggedFeedback.from_log",
+    ),
+    "outcomes from a log": (
+        lambda: cs.fit_outcome(log(events()), confounded()),
+        errors.DataError,
+        r"pairs of type EventLog; hand in behaviours",
+    ),
+    "outcomes from a frame": (
+        lambda: cs.fit_outcome(rows(), confounded()),
+        errors.DataError,
+        r"pairs of type DataFrame; hand in behaviours",
+    ),
+    "outcomes of a pair of names": (
+        lambda: cs.fit_outcome(pairs(), ("t", "y")),
+        errors.SettingError,
+        "adjustment set of type tuple.*identify",
+    ),
+    "outcomes of a zero effect": (
+        lambda: cs.fit_outcome(pairs(), cs.identify(cs.CausalGraph.parse(CONFOUNDED), ("y", "t"))),
+        errors.SettingError,
+        "there is no effect to learn; ask for a treatment",
+    ),
+    "a query that is a number": (
+        lambda: cs.identify(cs.CausalGraph.parse(CONFOUNDED), 3),
+        errors.SettingError,
+        r"a query of type int; hand in Query\(treatment, outcome\)",
+    ),
+    "a query of one name": (lambda: cs.naive_effect(rows(), ("t",)), errors.SettingError, "a query of 1 names; hand in Query"),
+    "a set for no graph": (lambda: cs.is_valid_adjustment(CONFOUNDED, ("t", "y"), []), errors.GraphError, "a graph of type str; hand in"),
+    "tiers that are a list": (
+        lambda: cs.discover(rows(), knowledge=[["z"]]),
+        errors.SettingError,
+        "knowledge of type list; hand in Knowledge",
+    ),
+    "a study of a word": (lambda: cs.run(log(events()), "buy"), errors.SettingError, "a query of type str; hand in"),
+    "a recipe that is a dictionary": (
+        lambda: cs.run(log(events()), ("exposure", "buy"), recipe={"folds": 2}),
+        errors.SettingError,
+        r"a recipe of type dict; hand in a Recipe, or Recipe.from_dict",
+    ),
 }
 
 

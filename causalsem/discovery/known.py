@@ -6,12 +6,16 @@ from dataclasses import asdict
 from typing import Any
 
 from causalsem.behaviour.origin import Origin
+from causalsem.errors import check_kind
 from causalsem.graph import Knowledge
 
 
 def known_of(knowledge: Knowledge | None, origin: Origin) -> Knowledge:
     """Return `knowledge` itself, just that and no more, or, where none is given, the tiers of the data's table."""
-    return Knowledge(tiers=origin.tiers) if knowledge is None else knowledge
+    if knowledge is None:
+        return Knowledge(tiers=origin.tiers)
+    check_kind(knowledge, Knowledge, "knowledge", "hand in Knowledge(tiers=[…], required=[…], forbidden=[…])")
+    return knowledge
 
 
 def told_of(knowledge: Knowledge | None, origin: Origin) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from causalsem.effects.nuisance import Splines
 from causalsem.effects.problem import Fitted, Problem, build_problem, fingerprint, need_arms, need_single
 from causalsem.errors import AssumptionWarning, OverlapError, SettingError, UnknownNameError, check_names, shown
 from causalsem.identify import AdjustmentSet, NullEffect, Query
+from causalsem.identify.query import as_query
 
 SHARE_WITHOUT_OVERLAP = 0.05
 OTHER_WAYS = "use IPW(weights='overlap'), a larger clip, or leave out rows that could not go either way"
@@ -101,7 +102,7 @@ def naive_effect(data: BehaviourTable | pd.DataFrame, query: Query | AdjustmentS
     It is the effect only if nothing confounds the two; it is here to be set against the adjusted one.
     """
     table = as_table(data)
-    asked = query if isinstance(query, Query) else Query(*query) if isinstance(query, tuple) else query.query
+    asked = query.query if isinstance(query, (AdjustmentSet, NullEffect)) else as_query(query)
     problem = build_problem(table, asked.treatments, asked.outcome, (), folds=2, seed=0)
     fitted = Regression().fit(problem)
     estimate = _as_estimate(problem, fitted, Regression(), table, ("nothing confounds treatment and outcome",))

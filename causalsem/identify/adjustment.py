@@ -91,8 +91,8 @@ def is_valid_adjustment(graph: CausalGraph, query: Query | tuple[str, str], name
     """
     query = as_query(query)
     names = [names] if isinstance(names, str) else list(dict.fromkeys(names))
-    check_names(names, graph.nodes, where="the graph")
     reading = read(graph, query)
+    check_names(names, graph.nodes, where="the graph")
     verdict = _verdict(reading, [graph.index(name) for name in names], explain)
     return verdict if explain else verdict.valid
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalsem._values import json_text, read_json, write_text
-from causalsem.errors import FileError, NotIdentifiedError, SettingError, shown
+from causalsem.errors import FileError, GraphError, NotIdentifiedError, SettingError, check_kind, shown
 from causalsem.graph import CausalGraph
 from causalsem.identify.adjustment import SetKind, adjustment_sets, missing_measurements, no_effect_reason
 from causalsem.identify.class_effects import class_effects
@@ -79,6 +79,7 @@ def export_adjustment_sets(
     (e_value, robustness_value) goes to the first effect, `weights` says where the weights of its rows are kept.
     Raises MomentsError when an observed variable is collinear or constant in the moments.
     """
+    check_kind(graph, CausalGraph, "a graph", "hand in a CausalGraph, or CausalGraph.parse(text)", GraphError)
     if implications < 0:
         raise SettingError(f"implications is {implications}; ask for at least 0")
     if moments is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from causalsem._cards import mimebundle
-from causalsem.errors import GraphError, InputError, SettingError, check_names, shown
+from causalsem.errors import GraphError, InputError, SettingError, check_kind, check_names, shown
 from causalsem.graph import CausalGraph
 
 
@@ -43,8 +43,7 @@ class Query:
 
     def require_in(self, graph: CausalGraph) -> None:
         """Raise UnknownNameError, with the nearest name, when the graph lacks a variable of the query; GraphError if it is no graph."""
-        if not isinstance(graph, CausalGraph):
-            raise GraphError(f"a graph of type {type(graph).__name__}; hand in a CausalGraph, or CausalGraph.parse(text)")
+        check_kind(graph, CausalGraph, "a graph", "hand in a CausalGraph, or CausalGraph.parse(text)", GraphError)
         check_names((*self.treatments, *self.outcomes), graph.nodes, where="the graph")
 
     def __str__(self) -> str:
@@ -55,7 +54,12 @@ class Query:
 
 def as_query(query: Query | tuple[str | Iterable[str], str | Iterable[str]]) -> Query:
     """Return a Query; a pair (treatment, outcome) stands for one."""
-    return query if isinstance(query, Query) else Query(*query)
+    if isinstance(query, Query):
+        return query
+    check_kind(query, (tuple, list), "a query", "hand in Query(treatment, outcome), or the pair of names")
+    if len(query) != 2:
+        raise SettingError(f"a query of {len(query)} names; hand in Query(treatment, outcome), or the pair of names")
+    return Query(*query)
 
 
 def _names(names: str | Iterable[str]) -> tuple[str, ...]:

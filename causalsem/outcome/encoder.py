@@ -12,7 +12,7 @@ import pandas as pd
 
 from causalsem._values import FloatArray, IntArray, frozen
 from causalsem.behaviour import BehaviourTable
-from causalsem.errors import DataError, check_names
+from causalsem.errors import DataError, check_kind, check_names
 
 Ids = npt.NDArray[Any]
 DRAWS = 4096
@@ -128,6 +128,7 @@ class Encoder:
 
 def check_pairs(pairs: BehaviourTable) -> None:
     """Raise DataError unless a row of `pairs` is a user and an item."""
+    check_kind(pairs, BehaviourTable, "pairs", "hand in behaviours(log, unit=('user', 'item')), or BehaviourTable.from_frame", DataError)
     if set(pairs.unit) != {"user", "item"}:
         raise DataError(f"rows of {pairs.unit} are not pairs; make the table with unit=('user', 'item')", unit=pairs.unit)
 

@@ -14,7 +14,7 @@ import numpy as np
 from causalsem._values import FloatArray, json_text
 from causalsem.behaviour import BehaviourTable
 from causalsem.behaviour.origin import warn_of_other_unit
-from causalsem.errors import ForbiddenVariableError, SettingError, check_names, shown
+from causalsem.errors import ForbiddenVariableError, SettingError, check_kind, check_names, shown
 from causalsem.networks.settings import Multilevel, TwoTower
 from causalsem.outcome.answer import Answer
 from causalsem.outcome.checkpoint import Checkpoint
@@ -113,6 +113,7 @@ def fit_outcome(
             f"correction={correction} is no share of the full correction; choose it in [0, 1], or None to let the log choose"
         )
     column = propensity if isinstance(propensity, str) else None
+    features = (features,) if isinstance(features, str) else features
     names = _columns(pairs, adjust, features, column)
     warn_of_other_unit(adjust.graph.provenance if adjust.graph else {}, pairs.unit, stacklevel=3)
     parents = find_stages(pairs, adjust, stages, names)
@@ -146,6 +147,7 @@ def _method(network: TwoTower | Multilevel | None, loss: Loss | None, encoded: E
 
     if network is None:
         network = Multilevel() if fits_grid(encoded, members) and (loss is None or takes_likelihood(loss)) else TwoTower()
+    check_kind(network, (TwoTower, Multilevel), "a network", "use TwoTower() or Multilevel()")
     return network, loss or (SNIPS() if isinstance(network, Multilevel) else DR())
 
 
@@ -251,9 +253,19 @@ def _journey(pairs: BehaviourTable, adjust: AdjustmentSet, parents: Parents | No
     return journey
 
 
+def _check_set(adjust: object) -> None:
+    """Raise SettingError for what is no adjustment set; a NullEffect says that there is no effect to learn."""
+    from causalsem.identify import AdjustmentSet, NullEffect
+
+    if isinstance(adjust, NullEffect):
+        raise SettingError(f"{adjust}: there is no effect to learn; ask for a treatment that may cause the outcome")
+    check_kind(adjust, AdjustmentSet, "an adjustment set", "hand in what identify(graph, query) returned")
+
+
 def _columns(pairs: BehaviourTable, adjust: AdjustmentSet, features: Sequence[str], propensity: str | None) -> tuple[str, ...]:
     """Return the columns that enter the network, after refusing every one that may not."""
     check_pairs(pairs)
+    _check_set(adjust)
     if len(adjust.query.treatments) != 1:
         raise SettingError(f"the outcome model takes one treatment, not {shown(adjust.query.treatments)}; fit one model for each")
     wanted = (adjust.treatment, adjust.outcome, *adjust.variables, *features, *([propensity] if propensity else []))

@@ -13,6 +13,7 @@ from causalsem.behaviour import BehaviourTable, EventLog, behaviours, moments
 from causalsem.behaviour.aggregate import require_log
 from causalsem.behaviour.catalogue import left_out
 from causalsem.discovery import Auto, bootstrap, discover
+from causalsem.discovery.known import known_of
 from causalsem.effects import (
     Balance,
     Estimate,
@@ -26,9 +27,10 @@ from causalsem.effects import (
     placebo_treatment,
     robustness_value,
 )
-from causalsem.errors import DataWarning, NotIdentifiedError, SettingError, check_names
+from causalsem.errors import DataWarning, NotIdentifiedError, SettingError, check_kind, check_names
 from causalsem.graph import CausalGraph, Knowledge
 from causalsem.identify import AdjustmentSet, NullEffect, Query, identify
+from causalsem.identify.query import as_query
 from causalsem.outcome import fit_outcome
 from causalsem.pipeline.recipe import Recipe
 from causalsem.pipeline.study import Study, hold_out
@@ -53,7 +55,9 @@ def run(
     of simulated data, for the report. Raises NotIdentifiedError when the discovered graph cannot answer the query, or
     answers that there is no effect at all; the error carries `graph` as evidence.
     """
-    recipe = recipe or Recipe()
+    recipe, query = recipe or Recipe(), as_query(query)
+    require_log(log)
+    check_kind(recipe, Recipe, "a recipe", "hand in a Recipe, or Recipe.from_dict(choices)")
     if recipe.unit != ("user", "item"):
         raise SettingError(
             f"unit={recipe.unit!r}: a study ends in scores of user-item pairs; leave it at ('user', 'item'), or take the steps "
@@ -61,7 +65,6 @@ def run(
         )
     with stages(9) as begin:
         begin("behaviour table")
-        require_log(log)
         whole, log = log, log if recipe.most_users is None and recipe.most_items is None else _cut(log, recipe)
         if (pairs := log.n_users * log.n_items) > MANY_PAIRS:
             warnings.warn(
@@ -75,7 +78,7 @@ def run(
         table = behaviours(log, unit=recipe.unit, window=recipe.window, history=recipe.history, traits=named)
         table = table.select(recipe.variables or table.names)
         check_names((*query.treatments, query.outcome), table.names, where="the behaviour table")
-        known = knowledge or Knowledge(tiers=table.tiers)
+        known = known_of(knowledge, table.origin)
         m = moments(table)
         begin("causal graph")
         # Auto looks at the columns themselves; every other method does with their moments.

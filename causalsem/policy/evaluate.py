@@ -11,7 +11,7 @@ import numpy as np
 from causalsem._values import FloatArray, IntArray
 from causalsem.effects.diagnostics import effective_size
 from causalsem.effects.estimate import Estimate
-from causalsem.errors import AssumptionWarning, SettingError, UnknownNameError
+from causalsem.errors import AssumptionWarning, SettingError, UnknownNameError, check_kind
 from causalsem.policy.estimator_table import ESTIMATORS
 from causalsem.policy.estimators import DoublyRobust, Estimator, Evidence
 from causalsem.policy.least_variance import least_variance
@@ -41,6 +41,8 @@ def evaluate_policy(
     warns when few rounds count, when the weights' mean is not 1 (wrong propensities), and when the policy was learnt on
     these very rounds. `evaluate_policy(…) − logging_value(…)` is the gain over the logging policy, with its right error.
     """
+    check_kind(policy, Policy, "a policy", "hand in what learn_policy(feedback, reward=…) returned")
+    check_kind(feedback, LoggedFeedback, "feedback", "make it by LoggedFeedback.from_log(log)")
     chosen = _named(estimator)
     worth = reward or policy.reward
     if worth is None:

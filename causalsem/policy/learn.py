@@ -11,7 +11,7 @@ import numpy as np
 from causalsem._progress import progress
 from causalsem._values import FloatArray
 from causalsem.effects.estimate import standard_error
-from causalsem.errors import DataError, SettingError, TrainingError
+from causalsem.errors import DataError, SettingError, TrainingError, check_kind
 from causalsem.policy.cloning import clone_logging_policy
 from causalsem.policy.context import ContextBasis, standardised
 from causalsem.policy.logged_feedback import LoggedFeedback
@@ -75,6 +75,8 @@ def learn_policy(
     it was chosen by; `evaluate_policy` on other rounds gives the honest one.
     Raises UnknownNameError for a reward on an unknown outcome and DataError when no round earned anything.
     """
+    check_kind(feedback, LoggedFeedback, "feedback", "make it by LoggedFeedback.from_log(log)")
+    check_kind(reward, Reward, "a reward", "hand in Reward(buy=1.0), each outcome with what it is worth")
     settings = _settings(method)
     earned = reward.of(feedback)
     if np.ptp(earned) == 0:
@@ -115,6 +117,7 @@ def _settings(method: PolicyGradient | str) -> PolicyGradient:
         if method != "PolicyGradient":
             raise SettingError(f"unknown policy learner {method!r}; use PolicyGradient()")
         return PolicyGradient()
+    check_kind(method, PolicyGradient, "a policy learner", "use PolicyGradient()")
     return method
 
 

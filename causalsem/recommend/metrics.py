@@ -12,7 +12,8 @@ from scipy.stats import rankdata
 
 from causalsem._values import FloatArray, IntArray
 from causalsem.behaviour import BehaviourTable
-from causalsem.errors import DataError, SettingError, UnknownNameError, check_names, shown
+from causalsem.behaviour.table import with_pandas
+from causalsem.errors import DataError, SettingError, UnknownNameError, check_kind, check_names, shown
 from causalsem.recommend.scores import Scores
 
 Empty = Literal["skip", "one"]
@@ -51,6 +52,11 @@ def rank_metrics(
     """
     if empty not in {"skip", "one"}:
         raise SettingError(f"empty={empty!r} is no convention; use 'skip' or 'one'")
+    scores, test = with_pandas(scores), with_pandas(test)
+    check_kind(scores, (Scores, pd.DataFrame), "scores", "hand in what score(model) returned, or a frame of user, item and score")
+    pairs = "hand in its pairs, behaviours(log, unit=('user', 'item')), or a frame of user, item and label"
+    check_kind(test, (BehaviourTable, pd.DataFrame), "a test", pairs)
+    check_kind(k, (tuple, list, range), "k", "hand in depths, such as k=(5, 10)")
     labelled = labelled_pairs(scores, test, label)
     ranking = Ranking.of(scored_pairs(scores, labelled), labelled, candidates)
     rows = {"auc": _auc(ranking), "gauc": _gauc(ranking)}

@@ -15,7 +15,7 @@ from causalsem._cards import mimebundle
 from causalsem._progress import progress
 from causalsem._values import FloatArray, IntArray, read_parquet, write_parquet
 from causalsem.behaviour import BehaviourTable
-from causalsem.errors import DataError, SettingError, UnknownNameError, check_names
+from causalsem.errors import DataError, SettingError, UnknownNameError, check_kind, check_names
 from causalsem.outcome import OutcomeModel
 from causalsem.outcome.encoder import Encoded
 
@@ -106,6 +106,7 @@ def score(
     from it by `seed`). `top` keeps each user's best. The standard error is the delete-a-group jackknife over the
     members, each of which never saw one fold: √((M − 1)/M Σ (s_m − s̄)²); it holds the networks' own randomness too.
     """
+    check_kind(model, OutcomeModel, "a model", "hand in what fit_outcome(pairs, adjust) returned")
     if top is not None and top < 1:
         raise SettingError(f"top={top} keeps nothing; ask for at least 1")
     draws, weights = _draws(model, seed)

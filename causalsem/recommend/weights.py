@@ -16,7 +16,7 @@ import pandas as pd
 from causalsem._cards import mimebundle
 from causalsem._values import FloatArray, read_parquet, write_parquet
 from causalsem.behaviour import BehaviourTable
-from causalsem.errors import AssumptionWarning, DataError, SettingError, check_names
+from causalsem.errors import AssumptionWarning, DataError, SettingError, check_kind, check_names
 from causalsem.outcome import OutcomeModel
 from causalsem.outcome.propensity import arm_propensities, effective_sample_size
 
@@ -89,6 +89,8 @@ def pair_weights(
     and all networks judge them. `clip` bounds every weight by 1 / clip before scaling. Raises DataError for pairs without
     user or item, and SettingError for a `clip` outside (0, 1] or `out_of_fold` pairs that are not as many.
     """
+    check_kind(model, OutcomeModel, "a model", "hand in what fit_outcome(pairs, adjust) returned")
+    check_kind(pairs, BehaviourTable, "pairs", "hand in a table of unit ('user', 'item')")
     if not 0 < clip <= 1:
         raise SettingError(f"clip is {clip}; use a share of the arm above 0 and at most 1, such as 0.05")
     if set(pairs.keys.columns) != {"user", "item"}:
