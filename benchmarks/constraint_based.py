@@ -24,7 +24,9 @@ from scipy.stats import norm
 from causalsem.behaviour import Moments, moments
 from causalsem.discovery import (
     BOSS,
+    BOSSFCI,
     FCI,
+    GES,
     PC,
     ConditionalGaussian,
     FisherZ,
@@ -36,9 +38,10 @@ from causalsem.discovery import (
     rank_moments,
 )
 from causalsem.discovery.calibration import frequencies, reliability
+from causalsem.discovery.methods import Method
 from causalsem.discovery.skeleton import skeletons
 from causalsem.discovery.stack import Stack
-from causalsem.graph import Knowledge, to_cpdag
+from causalsem.graph import CausalGraph, Knowledge, to_cpdag, to_pag
 from causalsem.graph.classes import is_cpdag
 from causalsem.simulate import behaviour_world, erdos_renyi_dag
 
@@ -185,24 +188,46 @@ def kinds(seed: int, datasets: int = 8) -> None:
 
 
 def calibration(seed: int, datasets: int = 25) -> None:
-    """Stated frequency of each kind of edge against truth, raw and calibrated."""
-    for n in (200, 1000):
-        stated: dict[str, list[np.ndarray]] = {"raw": [], "calibrated": []}
-        true = []
-        for k in range(datasets):
-            rng = np.random.default_rng([seed, 6, n, k])
-            dag = random_dag(10, 2.5, rng)
-            stability = bootstrap(rows_of(dag, n, rng), PC(), times=100, seed=k)
-            told = edge_probabilities(stability, worlds=20, times=40, seed=k)
-            stated["raw"].append(frequencies(stability.marks))
-            stated["calibrated"].append(np.stack([told.edge, told.arrow, told.line]))
-            true.append(frequencies(to_cpdag(graph_of(dag)).marks[None]) == 1)
-        for name, values in stated.items():
-            curve = reliability(np.stack(values, axis=1), np.stack(true, axis=1))
-            curve["off"] = (curve["stated"] - curve["true"]).abs()
-            for kind, part in curve[curve["pairs"] >= 30].groupby("kind", sort=False):
-                mean = np.average(part["off"], weights=part["pairs"])
-                print(f"calibration PC {n} rows, {name}, {kind}: off by {mean:.3f} on average, {part['off'].max():.2f} at most", flush=True)
+    """How often a bootstrap returns each kind of edge, and how likely `edge_probabilities` says it is, against the truth."""
+    for method in (PC(), GES(), BOSS()):
+        for n in (200, 1000):
+            draws = [class_world(n, np.random.default_rng([seed, 6, n, k])) for k in range(datasets)]
+            judged(f"{type(method).__name__} {n} rows", method, draws)
+    for hidden_method in (FCI(), BOSSFCI()):
+        for n in (200, 1000):
+            draws = [pag_world(n, np.random.default_rng([seed, 8, n, k])) for k in range(datasets)]
+            judged(f"{type(hidden_method).__name__} {n} rows", hidden_method, draws)
+
+
+def class_world(n: int, rng: np.random.Generator) -> tuple[pd.DataFrame, CausalGraph]:
+    """Return rows of a random DAG of 10 variables, and its class."""
+    dag = random_dag(10, 2.5, rng)
+    return rows_of(dag, n, rng), to_cpdag(graph_of(dag))
+
+
+def pag_world(n: int, rng: np.random.Generator) -> tuple[pd.DataFrame, CausalGraph]:
+    """Return rows of 10 of the 12 variables of a random DAG, and the PAG of the truth."""
+    dag = random_dag(12, 2.5, rng)
+    latent = tuple(f"v{k}" for k in rng.choice(12, 2, replace=False))
+    return rows_of(dag, n, rng).drop(columns=list(latent)), to_pag(graph_of(dag, latent))
+
+
+def judged(name: str, method: Method, draws: list[tuple[pd.DataFrame, CausalGraph]]) -> None:
+    """Print how far frequencies and probabilities are off, in bins of five with 30 pairs or more."""
+    stated: dict[str, list[np.ndarray]] = {"frequency": [], "probability": []}
+    true = [frequencies(truth.marks[None]) == 1 for _, truth in draws]
+    for k, (rows, _) in enumerate(draws):
+        stability = bootstrap(rows, method, times=100, seed=k)
+        told = edge_probabilities(stability, draws=500, seed=k)
+        stated["frequency"].append(frequencies(stability.marks))
+        stated["probability"].append(np.stack([told.edge, told.arrow, told.line, told.head]))
+    for what, values in stated.items():
+        curve = reliability(np.stack(values, axis=1), np.stack(true, axis=1))
+        curve["off"] = (curve["stated"] - curve["true"]).abs()
+        for kind, part in curve[curve["pairs"] >= 30].groupby("kind", sort=False):
+            mean, worst = np.average(part["off"], weights=part["pairs"]), part.loc[part["off"].idxmax()]
+            bin_of = f"{worst['stated']:.2f} stated, {worst['true']:.2f} true, {worst['pairs']} pairs"
+            print(f"{name}, {what} of {kind}: off by {mean:.3f} on average, {worst['off']:.2f} at most ({bin_of})", flush=True)
 
 
 def main() -> None:

@@ -63,9 +63,9 @@ def covariance(m: Moments) -> Any:
     return edu.data.CovarianceMatrix(nodes, rows, int(m.n))
 
 
-def score(m: Moments, penalty_discount: float) -> Any:
-    """Return Tetrad's BIC of moments."""
-    bic = tetrad().search.score.SemBicScore(covariance(m))
+def score(rows: Any, penalty_discount: float) -> Any:
+    """Return Tetrad's BIC of a covariance matrix."""
+    bic = tetrad().search.score.SemBicScore(rows)
     bic.setPenaltyDiscount(float(penalty_discount))
     return bic
 
@@ -73,18 +73,28 @@ def score(m: Moments, penalty_discount: float) -> Any:
 def boss(m: Moments, penalty_discount: float) -> Any:
     """Run Tetrad's BOSS on one thread."""
     edu = tetrad()
-    search = edu.search.Boss(score(m, penalty_discount))
+    search = edu.search.Boss(score(covariance(m), penalty_discount))
     search.setNumThreads(1)
     search.setUseBes(True)
     return edu.search.PermutationSearch(search).search()
 
 
-def boss_fci(m: Moments, penalty_discount: float, alpha: float) -> Any:
-    """Run Tetrad's BOSS-FCI."""
-    edu = tetrad()
-    search = edu.search.BossFci(edu.search.test.IndTestFisherZ(covariance(m), float(alpha)), score(m, penalty_discount))
-    search.setNumThreads(1)
+def with_latents(name: str, m: Moments, penalty_discount: float, alpha: float) -> Any:
+    """Run one of Tetrad's searches by score and test: BossFci, FgesFci (GFCI) or Fcit.
+
+    Test and score read the same matrix: Tetrad tells nodes apart by identity, and no collider that the score's graph
+    has is copied to the test's nodes otherwise.
+    """
+    edu, rows = tetrad(), covariance(m)
+    search = getattr(edu.search, name)(edu.search.test.IndTestFisherZ(rows, float(alpha)), score(rows, penalty_discount))
+    if name == "BossFci":
+        search.setNumThreads(1)
     return search.search()
+
+
+def boss_fci(m: Moments, penalty_discount: float, alpha: float) -> Any:
+    """Run Tetrad's BOSS-FCI on one thread."""
+    return with_latents("BossFci", m, penalty_discount, alpha)
 
 
 def as_graph(theirs: Any, names: tuple[str, ...], kind: str) -> CausalGraph:

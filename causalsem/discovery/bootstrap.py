@@ -59,7 +59,8 @@ def bootstrap(
     With `half`, half of the units are drawn without replacement (subsampling; for `EdgeStability.selected`). After
     `seconds`, or at the first Ctrl-C, the resamples done so far are the result, and `provenance["stopped"]` says so.
     Resamples in which a variable is constant or collinear are left out with a DataWarning. For a method that finds
-    CPDAGs from moments, the result carries `evidence`, from which its `posterior` draws. Raises as `discover` does,
+    CPDAGs or PAGs from moments, the result carries `evidence`, from which its `posterior` draws and `edge_probabilities`
+    simulates. Raises as `discover` does,
     and DataError when given Moments, which cannot be drawn from.
     """
     if isinstance(table, (Moments, BlockMoments)):
@@ -82,7 +83,7 @@ def bootstrap(
             found = _from_rows(ready, settings, rules, draws)
         else:
             found, R = _from_moments(ready, table, settings, rules, draws)
-            if isinstance(ready, Moments) and settings.returns == "CPDAG" and not half:
+            if isinstance(ready, Moments) and settings.returns in ("CPDAG", "PAG") and not half:
                 evidence = Evidence(ready.correlation, effective_rows(ready.correlation, R, n), rules)
     if not found:
         raise OutOfTimeError(f"no resample was done before the {limit.stopped or 'end'}; give more seconds", seconds=seconds)

@@ -1,7 +1,8 @@
-"""edge_probabilities(): how often an edge that returns in so many resamples is true, learnt on worlds like the data's own."""
+"""edge_probabilities(): how likely the edges of a bootstrap are, by the posterior or by simulated worlds."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,42 +12,54 @@ import pandas as pd
 from causalsem._cards import mimebundle
 from causalsem._progress import progress
 from causalsem._values import BoolArray, FloatArray, IntArray, frozen
+from causalsem.discovery.fci import FCI
+from causalsem.discovery.fci import search as fci
+from causalsem.discovery.found import Evidence
 from causalsem.discovery.methods import METHODS, Method, own_search
-from causalsem.discovery.orient import class_of
+from causalsem.discovery.order import precedence
+from causalsem.discovery.posterior import coefficients, drawn_dags, order_within
 from causalsem.discovery.stability import EdgeStability
 from causalsem.discovery.stack import Stack
-from causalsem.errors import DataError, SettingError, check_names
+from causalsem.errors import DataError, SettingError, check_names, shown
 from causalsem.graph.marks import ARROW, NONE, TAIL, MarkArray
-from causalsem.graph.pdag import PDAG, bits, to_masks
 
-# What can be said of an ordered pair (i, j) in a class of DAGs.
-KINDS = ("edge", "arrow", "line")
+# What can be said of an ordered pair (i, j): any edge, i → j, an undirected i – j, an arrowhead at j.
+KINDS = ("edge", "arrow", "line", "head")
 # A kind that never returns is as likely as those in this share of resamples or fewer.
 RARE = 0.02
+# Of so many observed variables one more is hidden in a simulated world.
+SEEN_PER_HIDDEN = 6
+# Share of a variable's variance that its causes explain at most there.
+MOST_EXPLAINED = 0.95
+# An effect's size where none was found.
+FAIR = 0.3
+# Rows without chance.
+ENDLESS = 1e12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EdgeProbabilities:
-    """Calibrated probabilities (p, p) of any edge i – j, of i → j, and of an undirected i – j in the true class of DAGs.
+    """How likely (p, p) are any edge i – j, i → j, an undirected i – j, and an arrowhead at j, in the true class or PAG.
 
-    `curve` shows what they rest on: per kind and bin of stated frequency, the frequency and the share that was true in
-    the simulated worlds, with how many pairs there were.
+    `curve`, where the probabilities come from simulated worlds, shows what they rest on: per kind and bin of stated
+    frequency, the frequency and the share that was true there, with how many pairs there were.
     """
 
     nodes: tuple[str, ...]
     edge: FloatArray
     arrow: FloatArray
     line: FloatArray
-    curve: pd.DataFrame
+    head: FloatArray
+    curve: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         for kind in KINDS:
             object.__setattr__(self, kind, frozen(getattr(self, kind)))
 
     def probability(self, a: str, b: str, kind: str = "edge") -> float:
-        """Return how likely a and b share an edge of a kind: "edge" (any), "arrow" (a → b) or "line" (undirected)."""
+        """Return how likely a and b share an edge of a kind: "edge" (any), "arrow" (a → b), "line" (undirected), "head" (at b)."""
         if kind not in KINDS:
-            raise SettingError(f"unknown kind {kind!r}; use 'edge', 'arrow' or 'line'")
+            raise SettingError(f"unknown kind {kind!r}; use one of {shown(KINDS)}")
         check_names((a, b), self.nodes, where="the edge probabilities")
         return float(getattr(self, kind)[self.nodes.index(a), self.nodes.index(b)])
 
@@ -66,42 +79,79 @@ class EdgeProbabilities:
     _repr_mimebundle_ = mimebundle
 
 
-def edge_probabilities(stability: EdgeStability, *, worlds: int = 30, times: int = 50, seed: int = 0) -> EdgeProbabilities:
-    """Return calibrated probabilities for the edges of a bootstrap.
+def edge_probabilities(
+    stability: EdgeStability, *, draws: int = 1000, worlds: int = 20, times: int = 30, seed: int = 0
+) -> EdgeProbabilities:
+    """Return how likely the edges of a bootstrap are, which is not how often a search returns them.
 
-    Each of `worlds` is a linear Gaussian model on a graph drawn from the posterior (see `graph_posterior`), with the
-    data's coefficients and as many rows. Its moments are drawn, the bootstrap with `times` resamples is repeated on
-    them, and the stated frequencies of each kind of edge are set against what was true there; a monotone curve
-    (isotonic regression) then turns the bootstrap's frequencies into probabilities. That is calibration by simulation
-    from the fitted model, as a double bootstrap does for intervals (Efron & Tibshirani 1993, ch. 18). Raises DataError
-    for a bootstrap without evidence (PAGs, hurdle blocks, outside engines).
+    For a method that returns CPDAGs it is how many of `draws` DAGs from the posterior given the data have the edge in
+    their class (see `graph_posterior`): a search that turns an arrow the wrong way does so in most resamples.
+    For one that returns PAGs, `worlds` are simulated: random graphs as dense, with effects as large, as many rows and
+    what is known, and a hidden cause for every six variables. There the bootstrap is repeated with `times` resamples,
+    its frequencies are set against the truth, and a monotone curve (isotonic regression) turns the bootstrap's own
+    frequencies into probabilities. Raises DataError for a bootstrap without evidence (hurdle blocks, outside engines,
+    methods that need rows).
     """
     if stability.evidence is None:
-        raise DataError("this bootstrap carries no evidence to simulate from; bootstrap a method that returns CPDAGs, from plain moments")
-    if worlds < 2 or times < 2:
-        raise SettingError(f"worlds={worlds} and times={times}; use 2 or more of each")
-    method, rules = _method_of(stability), stability.evidence.rules
-    rng = np.random.default_rng(seed)
-    stated: list[FloatArray] = []
-    true: list[BoolArray] = []
-    for dag in progress(_worlds(stability, worlds, seed), "calibration"):
-        S = implied_correlation(stability.evidence.R, dag)
-        sample = drawn_correlations(S, stability.evidence.n, 1, rng)[0]
-        again = drawn_correlations(sample, stability.evidence.n, times, rng)
-        found = own_search(method)(Stack(again, stability.evidence.n), method, rules)
-        stated.append(frequencies(np.stack([f.marks for f in found])))
-        true.append(frequencies(class_of(to_masks(dag.T), rules).marks[None]) == 1)
+        raise DataError("this bootstrap carries no evidence; bootstrap a method that returns CPDAGs or PAGs, from plain moments")
+    if draws < 2 or worlds < 2 or times < 2:
+        raise SettingError(f"draws={draws}, worlds={worlds} and times={times}; use 2 or more of each")
+    if stability.kind == "PAG":
+        return _by_worlds(stability, stability.evidence, worlds, times, np.random.default_rng(seed))
+    posterior = stability.posterior(draws, seed=seed)
+    assert posterior is not None  # there is evidence
+    edge, arrow, line, head = frequencies(posterior.classes())
+    return EdgeProbabilities(stability.nodes, edge, arrow, line, head)
+
+
+def _by_worlds(stability: EdgeStability, evidence: Evidence, worlds: int, times: int, rng: np.random.Generator) -> EdgeProbabilities:
+    """Return the bootstrap's frequencies, turned into the shares that were true in simulated worlds."""
+    method = _method_of(stability)
+    search, rules = own_search(method), evidence.rules
+    stated, true = [], []
+    for S in progress(hidden_worlds(evidence, worlds, rng), "calibration", worlds):
+        sample = drawn_correlations(S, evidence.n, 1, rng)[0]
+        again = drawn_correlations(sample, evidence.n, times, rng)
+        stated.append(frequencies(np.stack([f.marks for f in search(Stack(again, evidence.n), method, rules)])))
+        # Without chance FCI returns the true PAG.
+        true.append(frequencies(fci(Stack(S[None], ENDLESS), FCI(), rules)[0].marks[None]) == 1)
     now = frequencies(stability.marks)
     f, t = np.stack(stated, axis=1), np.stack(true, axis=1)  # (kinds, worlds, p, p)
-    edge, arrow, line = (_fitted(f[k], t[k], now[k]) for k in range(len(KINDS)))
-    return EdgeProbabilities(stability.nodes, edge, arrow, line, reliability(f, t))
+    edge, arrow, line, head = (_fitted(f[k], t[k], now[k]) for k in range(len(KINDS)))
+    return EdgeProbabilities(stability.nodes, edge, arrow, line, head, reliability(f, t))
 
 
-def _worlds(stability: EdgeStability, worlds: int, seed: int) -> BoolArray:
-    """Return DAGs (worlds, p, p) that the data find plausible: they hold the weak edges that a search leaves out."""
-    posterior = stability.posterior(worlds, seed=seed)
-    assert posterior is not None  # there is evidence
-    return np.asarray(posterior.marks == ARROW)
+def hidden_worlds(evidence: Evidence, worlds: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+    """Yield correlations (p, p) of linear models on random graphs like the data's, some of whose causes are hidden.
+
+    A graph has as many arrows as a DAG that the posterior finds plausible, its coefficients in random order and of
+    random sign, and agrees with what is known; hidden variables stand anywhere.
+    """
+    p, rules = len(evidence.R), evidence.rules
+    hidden = max(p // SEEN_PER_HIDDEN, 1)
+    before, apart = np.zeros((p + hidden,) * 2, dtype=bool), np.zeros((p + hidden,) * 2, dtype=bool)
+    before[:p, :p], apart[:p, :p] = precedence(rules), rules.forbidden
+    for heads in drawn_dags(evidence, worlds, rng) == ARROW:
+        chance = heads.sum() / max(p * (p - 1) / 2, 1)
+        rank = np.argsort(order_within(before, rng))
+        may = (rank[:, None] < rank[None, :]) & ~apart
+        dag = may & (rng.random(may.shape) < chance)
+        dag[:p, :p] |= rules.required
+        sizes = coefficients(evidence.R, heads)
+        yield random_correlation(dag, sizes if len(sizes) else np.array([FAIR]), rng)[:p, :p]
+
+
+def random_correlation(dag: BoolArray, sizes: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Return the correlations (p, p) of a linear model on a DAG whose standardised coefficients are drawn from `sizes`."""
+    S = np.eye(len(dag))
+    for v in causal_order(dag):
+        parents = np.flatnonzero(dag[:, v])
+        weights = rng.choice(sizes, len(parents)) * rng.choice([-1, 1], len(parents))
+        explained = weights @ S[np.ix_(parents, parents)] @ weights
+        weights = weights * min(1.0, np.sqrt(MOST_EXPLAINED / max(explained, 1e-12)))
+        S[v] = S[:, v] = weights @ S[parents]
+        S[v, v] = 1.0
+    return S
 
 
 def _method_of(stability: EdgeStability) -> Method:
@@ -116,37 +166,10 @@ def _method_of(stability: EdgeStability) -> Method:
 
 
 def frequencies(marks: MarkArray) -> FloatArray:
-    """Return the shares (kinds, p, p) of the graphs (times, p, p) with any edge, with i → j, and with an undirected i – j."""
-    back = marks.transpose(0, 2, 1)
-    return np.stack(
-        [(marks != NONE).mean(axis=0), ((marks == ARROW) & (back == TAIL)).mean(axis=0), ((marks == TAIL) & (back == TAIL)).mean(axis=0)]
-    )
-
-
-def member_of(marks: MarkArray) -> BoolArray:
-    """Return a DAG [i, j] for i → j of the class that marks (p, p) show."""
-    parents = PDAG.from_marks(marks).extension()
-    if parents is None:
-        # A class always has a member; a graph of contradictory knowledge might not, and then its arrows stand alone.
-        return np.asarray((marks == ARROW) & (marks.T == TAIL))
-    dag = np.zeros(marks.shape, dtype=bool)
-    for child, mask in enumerate(parents):
-        dag[list(bits(mask)), child] = True
-    return dag
-
-
-def implied_correlation(R: FloatArray, dag: BoolArray) -> FloatArray:
-    """Return the correlations (p, p) of the linear model on a DAG that is nearest to R: each node regressed on its parents."""
-    S = np.eye(len(R))
-    for node in causal_order(dag):
-        parents = np.flatnonzero(dag[:, node])
-        if len(parents):
-            weights = np.linalg.solve(R[np.ix_(parents, parents)], R[parents, node])
-            cross = weights @ S[parents]
-            S[node], S[:, node] = cross, cross
-            S[node, node] = weights @ S[np.ix_(parents, parents)] @ weights + 1 - weights @ R[parents, node]
-    scale = np.sqrt(np.diag(S))
-    return np.asarray(S / np.outer(scale, scale))
+    """Return the shares (kinds, p, p) of the graphs (times, p, p) with any edge, i → j, an undirected i – j, an arrowhead at j."""
+    back, head = marks.transpose(0, 2, 1), marks == ARROW
+    tails = back == TAIL
+    return np.stack([(marks != NONE).mean(axis=0), (head & tails).mean(axis=0), ((marks == TAIL) & tails).mean(axis=0), head.mean(axis=0)])
 
 
 def causal_order(dag: BoolArray) -> list[int]:
@@ -186,13 +209,17 @@ def _fitted(stated: FloatArray, true: BoolArray, now: FloatArray) -> FloatArray:
 
 
 def reliability(stated: FloatArray, true: BoolArray, bins: int = 5) -> pd.DataFrame:
-    """Return per kind and bin of frequency: kind, stated, true and pairs; of frequencies and truths (kinds, worlds, p, p)."""
+    """Return per kind and bin of frequency: kind, stated, true and pairs; of frequencies and truths (kinds, worlds, p, p).
+
+    Edges and lines are the same from both ends, and a pair counts once.
+    """
     rows = []
     for kind, f, t in zip(KINDS, stated, true, strict=True):
-        off = np.broadcast_to(~np.eye(f.shape[-1], dtype=bool), f.shape)
+        each = np.ones(f.shape[1:], dtype=bool)
+        counted = np.broadcast_to(np.triu(each, 1) if kind in ("edge", "line") else each & ~np.eye(f.shape[-1], dtype=bool), f.shape)
         which: IntArray = np.minimum((f * bins).astype(np.int64), bins - 1)
         for k in range(bins):
-            some = off & (which == k) & (f > 0)
+            some = counted & (which == k) & (f > 0)
             if some.any():
                 rows.append((kind, float(f[some].mean()), float(t[some].mean()), int(some.sum())))
     return pd.DataFrame(rows, columns=["kind", "stated", "true", "pairs"])

@@ -9,12 +9,15 @@ import pandas as pd
 from scipy.stats import kstest, norm
 
 from causalsem._cards import mimebundle
+from causalsem._values import BoolArray
 from causalsem.behaviour import BehaviourTable, Moments, as_moments
 from causalsem.discovery.blocks import BlockMoments
-from causalsem.discovery.calibration import causal_order, member_of
+from causalsem.discovery.calibration import causal_order
 from causalsem.discovery.discover import stacked
 from causalsem.errors import GraphError, check_names
 from causalsem.graph import CausalGraph
+from causalsem.graph.marks import ARROW, TAIL, MarkArray
+from causalsem.graph.pdag import PDAG, bits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,3 +62,15 @@ def markov_check(graph: CausalGraph, data: Moments | BlockMoments | BehaviourTab
     table = pd.DataFrame(rows, columns=["a", "b", "given", "z", "pvalue"]).sort_values("pvalue", ignore_index=True, kind="stable")
     p = table["pvalue"].to_numpy()
     return MarkovCheck(table, alpha, float((p < alpha).mean()) if len(p) else 0.0, float(kstest(p, "uniform").pvalue) if len(p) else 1.0)
+
+
+def member_of(marks: MarkArray) -> BoolArray:
+    """Return a DAG [i, j] for i → j of the class that marks (p, p) show."""
+    parents = PDAG.from_marks(marks).extension()
+    if parents is None:
+        # A class always has a member; a graph of contradictory knowledge might not, and then its arrows stand alone.
+        return np.asarray((marks == ARROW) & (marks.T == TAIL))
+    dag = np.zeros(marks.shape, dtype=bool)
+    for child, mask in enumerate(parents):
+        dag[list(bits(mask)), child] = True
+    return dag

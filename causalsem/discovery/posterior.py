@@ -71,25 +71,30 @@ def drawn_dags(evidence: Evidence, times: int, rng: np.random.Generator) -> Mark
 
 
 def price_of_an_arrow(n: float, size: float) -> float:
-    """Return what an arrow must add to the log-likelihood: log n + 2 log size − ½, with `size` the typical coefficient.
+    """Return what an arrow must add to the log-likelihood to be as likely as not: log n + 2 log size − ½.
 
-    BIC's log(n) / 2 stands for effects as likely to be near zero as anywhere. Where arrows mean effects of some size,
-    the evidence against a needless one grows like 3/2 log(n size²) instead (moment priors, Johnson & Rossell 2010);
-    log(n size²) − ½ was closest to the truth in simulated worlds of 100 to 3,000 rows with coefficients from .05 to 2
-    (seeds 5, 12 and 1000; docs/benchmarks.md measures on others).
+    `size` is the typical coefficient. BIC's log(n) / 2 stands for effects as likely to be near zero as anywhere. Where
+    arrows mean effects of some size, the evidence against a needless one grows like 3/2 log(n size²) instead (moment
+    priors, Johnson & Rossell 2010); log(n size²) − ½ was closest to the truth in simulated worlds of 100 to 3,000 rows
+    with coefficients from .05 to 2 (seeds 5, 12 and 1000; docs/benchmarks.md measures on others).
     """
     return float(max(np.log(n) + 2 * np.log(size) - 0.5, 0.5))
 
 
 def typical_size(R: FloatArray, marks: MarkArray) -> float:
     """Return the root mean square of the standardised coefficients of DAGs (times, p, p)."""
-    squares: list[float] = []
-    for heads in marks == ARROW:
-        for v in range(len(R)):
-            parents = np.flatnonzero(heads[:, v])
-            if len(parents):
-                squares += (np.linalg.solve(R[np.ix_(parents, parents)], R[parents, v]) ** 2).tolist()
-    return float(np.sqrt(np.mean(squares))) if squares else 0.3
+    found = np.concatenate([coefficients(R, heads) for heads in marks == ARROW])
+    return float(np.sqrt(np.mean(found**2))) if len(found) else 0.3
+
+
+def coefficients(R: FloatArray, dag: BoolArray) -> FloatArray:
+    """Return the standardised coefficients of all arrows of a DAG, given correlations R."""
+    found = [np.zeros(0)]
+    for v in range(len(R)):
+        parents = np.flatnonzero(dag[:, v])
+        if len(parents):
+            found.append(np.linalg.solve(R[np.ix_(parents, parents)], R[parents, v]))
+    return np.concatenate(found)
 
 
 def _drawn(evidence: Evidence, price: float, times: int, rng: np.random.Generator) -> MarkArray:
@@ -128,7 +133,12 @@ def candidate_parents(evidence: Evidence) -> list[IntArray]:
 
 
 def parent_scores(evidence: Evidence, v: int, candidates: IntArray, price: float) -> FloatArray:
-    """Return the score (2 ** K,) of each set of K candidates, a mask, as parents of v; −inf without a required one."""
+    """Return the score (2 ** K,) of each set of K candidates, a mask, as parents of v; −inf without a required one.
+
+    That is the gain in log-likelihood less the price of each arrow, plus Σ log 2 (1 + z²) / (2 + z² + 2 · price) with z
+    the arrows' z-values: effects near zero are less likely than effects of some size (as in moment priors, Johnson &
+    Rossell 2010, but bounded, so that no strong arrow is cheap), and an arrow that just pays its price is as likely as not.
+    """
     inside = _inside(len(candidates))
     size = inside.sum(axis=1)
     scores = -price * size
@@ -136,9 +146,12 @@ def parent_scores(evidence: Evidence, v: int, candidates: IntArray, price: float
         some = np.flatnonzero(size == k)
         sets = candidates[np.nonzero(inside[some])[1].reshape(len(some), k)]
         row = evidence.R[v][sets]
-        weights = np.linalg.solve(evidence.R[sets[:, :, None], sets[:, None, :]], row[:, :, None])[:, :, 0]
-        explained = np.clip(np.einsum("sk,sk->s", row, weights), 0.0, 1 - 1e-15)
-        scores[some] -= evidence.n / 2 * np.log1p(-explained)
+        inverse = np.linalg.inv(evidence.R[sets[:, :, None], sets[:, None, :]])
+        weights = np.einsum("sij,sj->si", inverse, row)
+        left = 1 - np.clip(np.einsum("sk,sk->s", row, weights), 0.0, 1 - 1e-15)
+        squared_z = evidence.n * weights**2 / (left[:, None] * np.einsum("sii->si", inverse))
+        doubt = np.log(2 * (1 + squared_z) / (2 + squared_z + 2 * price)).sum(axis=1)
+        scores[some] += doubt - evidence.n / 2 * np.log(left)
     scores[(inside < evidence.rules.required[candidates, v]).any(axis=1)] = -np.inf
     return np.asarray(scores)
 

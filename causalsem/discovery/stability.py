@@ -97,11 +97,12 @@ class EdgeStability:
     def posterior(self, times: int = 500, *, seed: int = 0) -> EdgeStability | None:
         """Return DAGs drawn from the posterior given the evidence (see `graph_posterior`), or None without evidence.
 
+        None, too, where the graphs are PAGs: no DAG of the observed variables holds hidden causes.
         The graphs of `graph_posterior` are such DAGs, and are returned as they are.
         """
         if self.kind == "DAG" and self.evidence is not None:
             return self
-        if self.evidence is not None and (times, seed) not in self._drawn:
+        if self.kind != "PAG" and self.evidence is not None and (times, seed) not in self._drawn:
             from causalsem.discovery.posterior import posterior_of
 
             self._drawn[times, seed] = posterior_of(self.evidence, self.nodes, times, seed)

@@ -26,27 +26,31 @@ from causalsem.discovery import (
     sensitivity,
     varsortability,
 )
-from causalsem.discovery.calibration import drawn_correlations, frequencies, implied_correlation
+from causalsem.discovery.calibration import drawn_correlations, frequencies, hidden_worlds, random_correlation
+from causalsem.discovery.found import Evidence, Rules
+from causalsem.discovery.posterior import coefficients
 from causalsem.errors import DataError, GraphError, OutOfTimeError, SettingError
-from causalsem.graph import CausalGraph, to_cpdag
+from causalsem.graph import CausalGraph, Knowledge, to_cpdag, to_pag
 from tests.discovery.worlds import graph_of, names_of, population, random_dag, sample
 
 
-def test_calibrated_probabilities_are_nearer_the_truth_than_raw_frequencies() -> None:
-    brier = {"raw": 0.0, "calibrated": 0.0}
+@pytest.mark.parametrize("method", [PC(), GES()], ids=["PC", "GES"])
+def test_probabilities_of_edges_are_nearer_the_truth_than_how_often_a_search_returns_them(method: PC) -> None:
+    brier = {"raw": np.zeros(4), "told": np.zeros(4)}
     stated, true = [], []
     for seed in range(12):
         rng = np.random.default_rng([seed, 200])
         dag = random_dag(8, 2.5, rng)
-        stability = bootstrap(sample(dag, 200, rng), PC(), times=60, seed=seed)
-        told = edge_probabilities(stability, worlds=12, times=30, seed=seed)
+        stability = bootstrap(sample(dag, 200, rng), method, times=60, seed=seed)
+        told = edge_probabilities(stability, draws=300, seed=seed)
         truth = frequencies(to_cpdag(graph_of(dag)).marks[None])
-        off = np.triu(np.ones((8, 8), dtype=bool), 1)
-        brier["raw"] += float(((stability.present - truth[0])[off] ** 2).sum())
-        brier["calibrated"] += float(((told.edge - truth[0])[off] ** 2).sum())
-        stated.append(told.edge[off])
-        true.append(truth[0][off])
-    assert brier["calibrated"] < brier["raw"]
+        shares = np.stack([told.edge, told.arrow, told.line, told.head])
+        brier["raw"] += ((frequencies(stability.marks) - truth) ** 2).sum(axis=(1, 2))
+        brier["told"] += ((shares - truth) ** 2).sum(axis=(1, 2))
+        off = ~np.eye(8, dtype=bool)
+        stated.append(shares[:3, off].ravel())
+        true.append(truth[:3, off].ravel())
+    assert (brier["told"] < brier["raw"]).all()
     p, y = np.concatenate(stated), np.concatenate(true)
     for low, high in ((0.0, 0.2), (0.2, 0.8), (0.8, 1.01)):
         some = (p >= low) & (p < high)
@@ -54,28 +58,56 @@ def test_calibrated_probabilities_are_nearer_the_truth_than_raw_frequencies() ->
         assert abs(p[some].mean() - y[some].mean()) <= 0.1 + 2 * np.sqrt(0.25 / some.sum())
 
 
+def test_marks_of_a_pag_are_nearer_the_truth_than_how_often_fci_returns_them() -> None:
+    brier = {"raw": np.zeros(4), "told": np.zeros(4)}
+    for seed in range(6):
+        rng = np.random.default_rng([seed, 201])
+        dag = random_dag(10, 2.5, rng)
+        hidden = tuple(names_of(10)[k] for k in rng.choice(10, 2, replace=False))
+        stability = bootstrap(sample(dag, 200, rng).drop(columns=list(hidden)), FCI(), times=40, seed=seed)
+        told = edge_probabilities(stability, worlds=12, times=20, seed=seed)
+        truth = frequencies(to_pag(CausalGraph(names_of(10), graph_of(dag).marks, "DAG", hidden)).marks[None])
+        brier["raw"] += ((frequencies(stability.marks) - truth) ** 2).sum(axis=(1, 2))
+        brier["told"] += ((np.stack([told.edge, told.arrow, told.line, told.head]) - truth) ** 2).sum(axis=(1, 2))
+    assert (brier["told"] <= brier["raw"]).all()
+
+
 def test_probabilities_are_told_by_pair_and_as_a_table() -> None:
     rng = np.random.default_rng(1)
-    told = edge_probabilities(bootstrap(sample(random_dag(5, 2, rng), 300, rng), PC(), times=30), worlds=4, times=10)
+    told = edge_probabilities(bootstrap(sample(random_dag(5, 2, rng), 300, rng), PC(), times=30), draws=100)
     table = told.table()
     assert len(table) == 10
     first = table.iloc[0]
     assert told.probability(first["source"], first["target"]) == first["edge"]
-    assert set(told.curve["kind"]) <= {"edge", "arrow", "line"}
+    assert told.curve is None
     with pytest.raises(SettingError, match="unknown kind 'tail'"):
         told.probability("v0", "v1", "tail")
+    by_worlds = edge_probabilities(bootstrap(sample(random_dag(4, 2, rng), 100, rng), FCI(), times=3), worlds=3, times=3)
+    assert set(by_worlds.curve["kind"]) <= {"edge", "arrow", "line", "head"}
     with pytest.raises(DataError, match="no evidence"):
-        edge_probabilities(bootstrap(sample(random_dag(4, 2, rng), 100, rng), FCI(), times=3))
+        edge_probabilities(bootstrap(sample(random_dag(4, 2, rng), 100, rng), PC(), times=3, half=True))
 
 
-def test_implied_correlations_are_the_models_and_drawn_ones_scatter_as_samples_do() -> None:
+def test_simulated_worlds_agree_with_what_is_known() -> None:
     rng = np.random.default_rng(2)
-    dag = random_dag(6, 2.5, rng)
+    dag = np.zeros((6, 6), dtype=bool)
+    dag[[3, 1, 0], [1, 0, 2]] = True
     R = population(dag, rng).correlation
-    assert implied_correlation(R, dag) == pytest.approx(R)
-    drawn = drawn_correlations(R, 200, 4000, rng)
-    assert drawn.mean(axis=0) == pytest.approx(R, abs=0.01)
-    assert drawn[:, 0, 1].std() == pytest.approx((1 - R[0, 1] ** 2) / np.sqrt(200), rel=0.1)
+    known = Knowledge(tiers=[["v3"], ["v0", "v1", "v2", "v4", "v5"]], required=[("v3", "v1")])
+    for S in hidden_worlds(Evidence(R, 400.0, Rules.of(known, names_of(6))), 5, rng):
+        assert np.linalg.eigvalsh(S)[0] > 0
+        assert np.diag(S) == pytest.approx(np.ones(6))
+        assert S[3, 1] != 0
+
+
+def test_random_correlations_are_those_of_a_model_with_the_given_coefficients() -> None:
+    rng = np.random.default_rng(3)
+    dag = random_dag(5, 2, rng)
+    S = random_correlation(dag, np.array([0.3]), rng)
+    assert np.abs(coefficients(S, dag)) == pytest.approx(0.3)
+    drawn = drawn_correlations(S, 200, 4000, rng)
+    assert drawn.mean(axis=0) == pytest.approx(S, abs=0.01)
+    assert drawn[:, 0, 1].std() == pytest.approx((1 - S[0, 1] ** 2) / np.sqrt(200), rel=0.1)
 
 
 def test_stability_selection_keeps_its_promise_on_noise_and_finds_strong_edges() -> None:
