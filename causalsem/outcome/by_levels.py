@@ -20,10 +20,12 @@ def fit_by_levels(run: Run, grid: GridFit, loss: Loss, arms: FloatArray) -> Fitt
     """Fit the outcome heads with tempered weights at propensities `arms` (n, 2); a free strength is chosen on each member's unseen fold."""
     asked, journey = run.settings["correction"], run.journey
     free, judged = asked is None and loss.weighted, journey.weights(arms if loss.weighted else None)
-    weights = head_weights(run, grid, loss, arms)
+    naive = heads_on_grid(run, grid, tempered(journey.seen, 0.0)) if loss.weighted and len(journey.problems) > 1 else None
+    weights = head_weights(run, loss, arms, naive)
     found, errors, states = {}, {}, {}
     for strength in STRENGTHS if free else (1.0 if asked is None else asked,):
-        found[strength] = heads_on_grid(run, grid, tempered(weights, strength))
+        known = naive if strength == 0 else None  # the last fit, so that the network holds it
+        found[strength] = heads_on_grid(run, grid, tempered(weights, strength)) if known is None else known
         errors[strength] = run.errors(found[strength])
         states[strength] = copy.deepcopy(run.net.state_dict())
         told = [float((error * judged).sum() / judged.sum()) for error in errors.values()]
@@ -40,13 +42,10 @@ def fit_by_levels(run: Run, grid: GridFit, loss: Loss, arms: FloatArray) -> Fitt
     return fitted if run.imagined is None else with_counterfactuals(run, grid, fitted, weights)
 
 
-def head_weights(run: Run, grid: GridFit, loss: Loss, arms: FloatArray) -> FloatArray:
-    """Return the weights (n, heads) of a likelihood loss; past the first stage the naive heads tell the chance of each door."""
-    journey = run.journey
-    propensity = np.tile(arms, journey.chain.doors)
-    if loss.weighted and len(journey.problems) > 1:
-        propensity = run.reached(heads_on_grid(run, grid, tempered(journey.seen, 0.0)), arms)
-    weights = loss.row_weights(journey.seen, propensity)
+def head_weights(run: Run, loss: Loss, arms: FloatArray, naive: FloatArray | None) -> FloatArray:
+    """Return the weights (n, heads) of a likelihood loss; past the first stage the `naive` heads (n, heads) tell each door's chance."""
+    propensity = np.tile(arms, run.journey.chain.doors) if naive is None else run.reached(naive, arms)
+    weights = loss.row_weights(run.journey.seen, propensity)
     assert weights is not None
     return weights
 
