@@ -56,8 +56,9 @@ def fit_by_steps(run: Run, loss: Loss, arms: FloatArray) -> Fitted:
     if run.imagined is not None:
         rivals = [replace(best, stage=f"counterfactuals {w:g}", imagined=w) for w in WEIGHTS]
         best, gains["counterfactuals"] = better(run, best, rivals, weights, BAR)
+    outcome = attempt(run, best)
     run.net.load_state_dict(named(run.checkpoint.carried, f"{best.stage}.net"))
-    return Fitted(attempt(run, best), best.strength, best.imagined, gains)
+    return Fitted(outcome, best.strength, best.imagined, gains)
 
 
 def better(run: Run, simple: Way, rivals: list[Way], weights: FloatArray, bar: float = 1.0) -> tuple[Way, Gain]:

@@ -234,6 +234,18 @@ def test_the_multilevel_model_and_a_plain_loss_take_a_chain_too(chained, asked):
         assert abs(model.lift - chained.lift("buy")) < 0.2 * abs(chained.naive("buy") - chained.lift("buy"))
 
 
+@pytest.mark.parametrize("correction", [0, 0.5, 1])
+def test_a_chain_takes_any_strength_of_its_correction_and_its_heads_are_those_of_the_last_fit(correction, asked):
+    pairs = make_chain(60, 30).pairs
+    model = fit_outcome(pairs, asked, TwoTower(), loss="escm_dr", stages=STAGES[:3], members=2, epochs=2, correction=correction)
+    assert model.strength == correction
+    # The network that answers is the one whose answers out of fold were kept.
+    for member in range(2):
+        fold = model.folds == member
+        told = model.predict_members(model.encode(pairs), 1)[member, fold]
+        np.testing.assert_allclose(told, model.fitted[fold, 1], rtol=1e-5)
+
+
 def test_the_outcome_as_its_only_stage_gives_the_numbers_of_no_stages(small, adjust):
     plain, staged = (fit_outcome(small.pairs, adjust, TwoTower(), loss="escm_dr", epochs=2, stages=stages) for stages in (None, ["buy"]))
     np.testing.assert_array_equal(plain.fitted, staged.fitted)
