@@ -4,16 +4,42 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+# Seconds after which work is long enough for a bar.
+LONG = 1.0
+_inside: ContextVar[bool] = ContextVar("inside_progress", default=False)
+
 
 def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """Yield `items` with a bar titled `what` on stderr when someone is there to see it."""
-    yield from _tqdm()(items, desc=what, total=total, disable=not _watched(), leave=False)
+    """Yield `items`; when that takes longer than a second and someone is there to see it, with a bar titled `what` on stderr.
+
+    Loops inside the loop show none of their own.
+    """
+    if _inside.get() or not _watched():
+        yield from items
+        return
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    begun, bar = time.monotonic(), None
+    _inside.set(True)
+    try:
+        for done, item in enumerate(items):
+            if bar is not None:
+                bar.update()
+            elif time.monotonic() - begun > LONG:
+                bar = _tqdm()(desc=what, total=total, initial=done, leave=False)
+            yield item
+    finally:
+        _inside.set(False)
+        if bar is not None:
+            bar.close()
 
 
 @contextlib.contextmanager

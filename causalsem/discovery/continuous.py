@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from causalsem._progress import progress
 from causalsem._values import BoolArray, FloatArray
 from causalsem.discovery.budget import out_of_time
 from causalsem.discovery.found import Found, Rules
@@ -89,17 +90,18 @@ def start(data: FloatArray, rules: Rules, hidden: int, device: str, seed: int) -
     return LearnableDAG(rules, hidden, place, seed), values
 
 
-def minimise(module: LearnableDAG, smooth: Callable[[], Tensor], penalty: float, steps: int, tolerance: float) -> None:
+def minimise(module: LearnableDAG, smooth: Callable[[], Tensor], penalty: float, steps: int, tolerance: float, what: str) -> None:
     """Minimise smooth() + penalty · lengths by proximal gradient steps of Barzilai–Borwein length (Wright et al. 2009).
 
-    A step to where smooth() is not finite is shortened, so that barriers hold.
+    A step to where smooth() is not finite is shortened, so that barriers hold. `what` titles the progress bar; when
+    time is up, the module stays where it is.
     """
     params = [parameter for parameter in module.parameters() if parameter.requires_grad]
     value = smooth()
     slope = torch.autograd.grad(value, params)
     values = [float(value.detach()) + penalty * float(module.lengths().detach())]
     step = 0.05 if module.hidden else 1.0
-    for _ in range(steps):
+    for _ in progress(range(steps), what):
         before = [parameter.detach().clone() for parameter in params]
         while True:
             with torch.no_grad():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from causalsem._values import FloatArray
+from causalsem.discovery.budget import out_of_time
 from causalsem.discovery.found import Found, Rules
 from causalsem.discovery.stack import Stack
 from causalsem.errors import SettingError
@@ -71,13 +72,15 @@ def _fit(data: FloatArray, settings: DAGMA, rules: Rules) -> Found:
     from causalsem.discovery.continuous import as_found, minimise, start
 
     module, values = start(data, rules, settings.hidden, settings.device, settings.seed)
-    for weight, scale in PATH:
+    for stage, (weight, scale) in enumerate(PATH, 1):
+        if out_of_time():
+            break
 
         def smooth(weight: float = weight, scale: float = scale) -> Tensor:
             return weight * (module.loss(values) + RIDGE * module.ridge()) + barrier(module, scale)
 
         module.nudge()
-        minimise(module, smooth, weight * settings.penalty, settings.steps, 1e-5)
+        minimise(module, smooth, weight * settings.penalty, settings.steps, 1e-5, f"DAGMA, stage {stage} of {len(PATH)}")
     return as_found(module, settings.threshold, rules)
 
 

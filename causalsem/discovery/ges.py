@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from causalsem._progress import progress
 from causalsem.discovery.budget import out_of_time
 from causalsem.discovery.found import Found, Rules
 from causalsem.discovery.order_search import OrderSearch, in_order_of
@@ -63,9 +64,10 @@ def search_one(score: GaussianBIC, rules: Rules, datasets: int = 1) -> Found:
     """Return the class that GES finds by a score, in one of `datasets` like it."""
     space, orders = Space(rules), OrderSearch(score, rules, 2 * datasets)
     dag, total = alternated(score, space, orders, max(score.p // EARLY, FEWEST_INSERTIONS))
-    other, value = alternated(score, space, orders, LATE * score.p)
-    if value > total + score.noise:
-        dag, total = other, value
+    if not out_of_time():
+        other, value = alternated(score, space, orders, LATE * score.p)
+        if value > total + score.noise:
+            dag, total = other, value
     found = class_of(dag, rules)
     return Found(found.marks, found.kind, (), (("score", total),))
 
@@ -74,13 +76,14 @@ def alternated(score: GaussianBIC, space: Space, orders: OrderSearch, most: int)
     """Return the DAG, and its score, where `most` insertions at a time, deletions and turns no longer gain."""
     graph = space.of_dag(to_masks(space.rules.required.T))
     total = -np.inf
-    while True:
+    for _ in progress(count(), "GES, rounds"):
         graph = insert_while_gaining(graph, score, space, most)
         graph = delete_while_gaining(graph, score, space)
         graph, dag, value = turned(graph, score, space, orders)
         if value <= total + score.noise or out_of_time():
-            return dag, value
+            break
         total = value
+    return dag, value
 
 
 def turned(graph: PDAG, score: GaussianBIC, space: Space, orders: OrderSearch) -> tuple[PDAG, list[int], float]:
@@ -88,6 +91,8 @@ def turned(graph: PDAG, score: GaussianBIC, space: Space, orders: OrderSearch) -
     dag = graph.extension()
     assert dag is not None  # every accepted step has one
     value = score.total(dag)
+    if out_of_time():
+        return graph, dag, value
     # What the graph's arrows leave open goes as the order searches begin.
     rank = np.argsort(orders.start()).astype(np.float64)
     found = orders.settled(in_order_of(rank, from_masks(graph.pa) | orders.before.T), warm=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from typing import ClassVar
 
 import numpy as np
 
 from causalsem._values import BoolArray
 from causalsem.discovery.boss import pruned
-from causalsem.discovery.budget import out_of_time
+from causalsem.discovery.budget import out_of_time, while_in_time
 from causalsem.discovery.found import Found, Rules
 from causalsem.discovery.order_search import Ordered, OrderSearch
 from causalsem.discovery.scores import GaussianBIC, check_penalty
@@ -53,7 +54,7 @@ def search(stack: Stack, settings: GRaSP, rules: Rules) -> list[Found]:
 def _improved(orders: OrderSearch, depth: int) -> Ordered:
     """Return the order from which no chain of tucks gains."""
     best = orders.parents_of(orders.start())
-    while not out_of_time():
+    for _ in while_in_time(count(), "GRaSP, tucks"):
         better = _chain(orders, best, depth, np.ones(len(best.order), dtype=bool), {_dag(best): depth}, True)
         if better is None:
             break

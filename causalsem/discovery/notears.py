@@ -64,14 +64,14 @@ def _fit(data: FloatArray, settings: NOTEARS, rules: Rules) -> Found:
             power = torch.linalg.matrix_exp(W2)
         return with_gradient(power.trace() - len(W2), power.T, W2)
 
-    for _ in range(MOST_ROUNDS):
+    for turn in range(1, MOST_ROUNDS + 1):
 
         def smooth(price: float = price, multiplier: float = multiplier) -> Tensor:
             h = cyclic()
             return module.loss(values) + RIDGE * module.ridge() + price / 2 * h**2 + multiplier * h
 
         module.nudge()
-        minimise(module, smooth, settings.penalty, settings.steps, 1e-5)
+        minimise(module, smooth, settings.penalty, settings.steps, 1e-5, f"NOTEARS, round {turn}")
         h = float(cyclic().detach())
         if h < ACYCLIC or out_of_time():
             break

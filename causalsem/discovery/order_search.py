@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count, islice
 
 import numpy as np
 
 from causalsem._compiled import machine_or_plain
+from causalsem._progress import progress
 from causalsem._values import BoolArray, FloatArray, IntArray
-from causalsem.discovery.budget import out_of_time
+from causalsem.discovery.budget import out_of_time, while_in_time
 from causalsem.discovery.found import Rules
 from causalsem.discovery.order import precedence
 from causalsem.discovery.scores import GaussianBIC
@@ -120,7 +122,7 @@ class OrderSearch:
     def _swept(self, order: IntArray, rows: BoolArray, loss: FloatArray, warm: bool, draw: int) -> Ordered:
         """Return where sweeps lead, and, to mended parents, pairs that join where no move gains any more; arrays change."""
         task, idle, dice = self.tasks[warm], 0, np.array([draw], dtype=np.int64)
-        for _ in range(MOST_SWEEPS):
+        for _ in progress(islice(count(), MOST_SWEEPS), "sweeps over the order"):
             idle = self.kernels.sweep(task, order, rows, loss, idle, dice)
             if idle >= len(order) and warm and self.kernels.pair_up(task, order, rows, loss):
                 idle = 0
@@ -146,14 +148,14 @@ class OrderSearch:
         here = best = self.settled(self.start(), warm)
         # Random draws act on variables by their place in the order, so that column order does not matter.
         rng = np.random.default_rng(seed)
-        for _ in range(restarts):
-            if out_of_time():
-                break
+        for _ in while_in_time(range(restarts), "restarts"):
             found = self.settled(displaced(here, self.before, rng), warm, int(rng.integers(1, 2**31 - 1)))
             if found.loss < best.loss + self.noise:
                 here = found
             if found.loss < best.loss - self.noise:
                 best = found
+        if out_of_time():
+            return best
         # No move gains from where it ends, which those among equals do not promise.
         return self._swept(best.order.copy(), best.rows.copy(), best.losses.copy(), warm, 0)
 

@@ -28,7 +28,7 @@ def test_linear_loss_is_half_the_residual_variance_and_its_minimum_in_an_order_i
     known = Rules.of(Knowledge(tiers=[["v0"], ["v1"], ["v2"], ["v3"]]), names_of(4))
     module = LearnableDAG(known, 0, device_of("cpu"), 0)
     values = torch.as_tensor(np.array(R))
-    minimise(module, lambda: module.loss(values), 0.0, 2000, 1e-10)
+    minimise(module, lambda: module.loss(values), 0.0, 2000, 1e-10, "regression")
     B = module.first.detach().numpy()[:, 0, :].T
     for j in range(1, 4):
         assert B[:j, j] == pytest.approx(np.linalg.solve(R[:j, :j], R[:j, j]), abs=1e-6)

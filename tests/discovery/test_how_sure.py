@@ -13,10 +13,15 @@ import pytest
 from causalsem.behaviour import Moments, moments
 from causalsem.discovery import (
     BOSS,
+    BOSSFCI,
+    DAGMA,
     FCI,
     FLOP,
     GES,
+    NOTEARS,
     PC,
+    RFCI,
+    GRaSP,
     bootstrap,
     budget,
     discover,
@@ -31,6 +36,7 @@ from causalsem.discovery.found import Evidence, Rules
 from causalsem.discovery.posterior import coefficients
 from causalsem.errors import DataError, GraphError, OutOfTimeError, SettingError
 from causalsem.graph import CausalGraph, Knowledge, to_cpdag, to_pag
+from causalsem.graph.causal_graph import ARROW, TAIL
 from tests.discovery.worlds import graph_of, names_of, population, random_dag, sample
 
 
@@ -181,14 +187,41 @@ def test_sortability_is_one_when_scales_grow_down_the_order_half_when_standardis
         varsortability(CausalGraph.parse("a -- b", kind="CPDAG"), frame)
 
 
-@pytest.mark.parametrize("method", [PC(), GES(), BOSS(), FLOP(), FCI()], ids=lambda m: type(m).__name__)
+SEARCHES = [PC(), GES(), BOSS(), FLOP(), GRaSP(), FCI(), RFCI(), BOSSFCI(), DAGMA(), NOTEARS()]
+
+
+@pytest.mark.parametrize("method", SEARCHES, ids=lambda m: type(m).__name__)
 def test_a_time_limit_ends_a_search_with_a_legal_graph_and_says_so(method: PC) -> None:
     rng = np.random.default_rng(7)
     m = Moments.from_rows(sample(random_dag(30, 4, rng), 500, rng).to_numpy(), names_of(30))
     graph = discover(m, method, seconds=1e-6)
     assert graph.provenance["stopped"] == "time limit"
     assert graph.is_acyclic()
-    assert "stopped" not in discover(m, method, seconds=1000).provenance
+    few = m.select(names_of(6))
+    assert "stopped" not in discover(few, method, seconds=1000).provenance
+
+
+@pytest.mark.parametrize("method", [GES(), BOSS(), FLOP(), GRaSP(), DAGMA(), NOTEARS()], ids=lambda m: type(m).__name__)
+def test_a_search_cut_short_keeps_what_it_has_within_what_is_known(method: GES, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock moves on when it is looked at; the more looks there are, the nearer the result is to the whole search's."""
+    rng = np.random.default_rng(17)
+    m = Moments.from_rows(sample(random_dag(20, 5, rng), 400, rng).to_numpy(), names_of(20))
+    known = Knowledge(tiers=[names_of(20)[:10], names_of(20)[10:]], required=[("v0", "v15")])
+    whole = discover(m, method, knowledge=known)
+    assert "stopped" not in whole.provenance
+    apart = []
+    for looks in (2, 12):
+        ticks = itertools.count()
+        monkeypatch.setattr(budget, "time", SimpleNamespace(monotonic=lambda ticks=ticks: float(next(ticks))))
+        cut = discover(m, method, knowledge=known, seconds=looks)
+        assert cut.provenance["stopped"] == "time limit"
+        assert cut.is_acyclic()
+        arrows = (cut.marks == ARROW) & (cut.marks.T == TAIL)
+        assert not (arrows & known.forbidden_matrix(m.names)).any()
+        assert "v0" in cut.parents("v15")
+        apart.append(int(np.triu((cut.marks != 0) != (whole.marks != 0)).sum()))
+    assert apart[1] <= apart[0]
+    assert apart[0] > 0 or isinstance(method, BOSS | FLOP)
 
 
 def test_a_time_limit_keeps_the_resamples_done_or_says_that_there_are_none(monkeypatch) -> None:
