@@ -12,7 +12,7 @@ from causalsem._progress import progress
 from causalsem._values import BoolArray, FloatArray
 from causalsem.discovery.budget import out_of_time
 from causalsem.discovery.found import Found, Rules
-from causalsem.discovery.order import precedence, reachable
+from causalsem.discovery.order import precedence
 from causalsem.discovery.orient import class_of
 from causalsem.graph.causal_graph import ARROW, TAIL
 from causalsem.graph.pdag import to_masks
@@ -161,12 +161,14 @@ def as_found(module: LearnableDAG, threshold: float, rules: Rules) -> Found:
 
 def strongest_dag(strength: FloatArray, threshold: float) -> tuple[BoolArray, int]:
     """Return the DAG [i, j] of the strongest arrows beyond a threshold, and how many gave way to a cycle."""
-    dag = np.zeros(strength.shape, dtype=bool)
+    dag, reach = np.zeros(strength.shape, dtype=bool), np.eye(len(strength), dtype=bool)
     arrows = np.argwhere(strength > threshold)
     left_out = 0
     for i, j in arrows[np.argsort(-strength[tuple(arrows.T)], kind="stable")].tolist():
-        if dag[j].any() and reachable(dag)[j, i]:
+        if reach[j, i]:
             left_out += 1
             continue
         dag[i, j] = True
+        if not reach[i, j]:
+            reach |= np.outer(reach[:, i], reach[j])
     return dag, left_out

@@ -200,6 +200,8 @@ def _insertions(graph: PDAG, y: int, score: GaussianBIC, space: Space) -> list[S
         groups[common] = groups.get(common, 0) | (1 << x)
     for common, xs in groups.items():
         for clique in _cliques(graph, common, around & ~common):
+            if out_of_time():
+                return []
             gains = score.gains(y, graph.pa[y] | clique)
             gaining = np.flatnonzero(gains > score.noise).tolist()
             steps += [Step(float(gains[x]), x, y, clique & ~common) for x in gaining if (xs >> x) & 1]
@@ -224,6 +226,8 @@ def _deletions(graph: PDAG, y: int, score: GaussianBIC, space: Space) -> list[St
     for x in bits((graph.ne[y] | graph.pa[y]) & ~space.must_cause[y]):
         common = graph.ne[y] & graph.adjacent(x)
         for clique in _cliques(graph, 0, common):
+            if out_of_time():
+                return []
             gain = -score.gain(y, (graph.pa[y] | clique) & ~(1 << x), x)
             if gain > score.noise:
                 steps.append(Step(gain, x, y, common & ~clique))

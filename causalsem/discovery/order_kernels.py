@@ -434,8 +434,8 @@ def walk(
 
 
 @compiled
-def sweep(task: Task, order: IntArray, rows: BoolArray, loss: FloatArray, idle: int, dice: IntArray) -> int:
-    """Move every variable in turn to its best place, until p in a row gained nothing; order, rows (p, 3, p), losses (p,) change.
+def sweep(task: Task, nodes: IntArray, order: IntArray, rows: BoolArray, loss: FloatArray, idle: int, dice: IntArray) -> int:
+    """Move some variables in turn to their best places, until p in a row gained nothing; order, rows (p, 3, p), losses (p,) change.
 
     Return how many gained nothing since the last that did; `idle` of them before this sweep. Passing a neighbour
     changes the candidates of these two only, and most often not their parents. Among places as good as its own a
@@ -444,7 +444,7 @@ def sweep(task: Task, order: IntArray, rows: BoolArray, loss: FloatArray, idle: 
     """
     p = len(order)
     work, trail = room(p, task.R.shape[0] // p), trail_of(p, dice)
-    for node in order.copy():
+    for node in nodes:
         if idle >= p:
             break
         place = 0
@@ -546,9 +546,9 @@ def covered(rows: BoolArray, parent: int, child: int) -> bool:
 
 @compiled
 def tucks(
-    task: Task, order: IntArray, rows: BoolArray, loss: FloatArray, near: BoolArray, every: bool, equals: IntArray
+    task: Task, order: IntArray, rows: BoolArray, loss: FloatArray, near: BoolArray, every: bool, last: int, first: int, equals: IntArray
 ) -> tuple[int, int, int]:
-    """Try the tucks of the edges at `near` variables (of covered ones only, unless `every`), the latest child first.
+    """Try the tucks of the edges at `near` variables (of covered ones only, unless `every`) into the places last … first, from the last on.
 
     Return the places of parent and child of the first that gains, else −1; `equals` gets the places of those met that
     lose nothing, and how many is returned too.
@@ -556,7 +556,7 @@ def tucks(
     p = len(order)
     work, new_order, changed = room(p, task.R.shape[0] // p), np.empty_like(order), np.zeros(p, dtype=np.bool_)
     new_rows, new_loss, count = rows.copy(), loss.copy(), 0
-    for stop in range(p - 1, 0, -1):
+    for stop in range(last, first - 1, -1):
         child = order[stop]
         for start in range(stop):
             parent = order[start]

@@ -22,6 +22,8 @@ KERNELS = "causalsem.discovery.order_kernels"
 PLAIN_SECONDS = 1.5e-4
 # Far more than searches need; where rounding makes a circle of moves among equals seem to gain, they end.
 MOST_SWEEPS = 1000
+# Machine code is asked for so many variables at a time, divided by p: between, a search looks at the clock.
+STRETCH = 2000
 # A restart moves about so many times ln p variables.
 DISPLACED = 4
 
@@ -64,6 +66,7 @@ class OrderSearch:
         seconds = PLAIN_SECONDS * score.block**3 * passes * p * float(dependent)
         self.kernels = machine_or_plain(KERNELS, "sweep", seconds)
         self.R = np.ascontiguousarray(score.R)
+        self.stretch = max(STRETCH // p, 1)
         self.n, self.noise = score.n, 2 * score.noise / score.n
         self.tasks = [
             self.kernels.Task(
@@ -99,9 +102,18 @@ class OrderSearch:
 
         Tried are edges at `near` variables, only covered ones unless `every`.
         """
-        equals = np.empty((int(here.parents.sum()), 2), dtype=np.int64)
-        start, stop, count = self.kernels.tucks(self.tasks[False], here.order, here.rows, here.losses, near, every, equals)
-        return (None if start < 0 else (start, stop)), equals[:count]
+        equals, met = np.empty((int(here.parents.sum()), 2), dtype=np.int64), 0
+        for last in range(len(near) - 1, 0, -self.stretch):
+            first = max(last - self.stretch + 1, 1)
+            start, stop, more = self.kernels.tucks(
+                self.tasks[False], here.order, here.rows, here.losses, near, every, last, first, equals[met:]
+            )
+            met += more
+            if start >= 0:
+                return (start, stop), equals[:met]
+            if out_of_time():
+                break
+        return None, equals[:met]
 
     def tucked(self, here: Ordered, start: int, stop: int) -> tuple[Ordered, BoolArray]:
         """Return the order in which the variable at `stop` is tucked before the one at `start`, and whose parents it changes."""
@@ -123,7 +135,11 @@ class OrderSearch:
         """Return where sweeps lead, and, to mended parents, pairs that join where no move gains any more; arrays change."""
         task, idle, dice = self.tasks[warm], 0, np.array([draw], dtype=np.int64)
         for _ in progress(islice(count(), MOST_SWEEPS), "sweeps over the order"):
-            idle = self.kernels.sweep(task, order, rows, loss, idle, dice)
+            queue = order.copy()
+            for place in range(0, len(order), self.stretch):
+                idle = self.kernels.sweep(task, queue[place : place + self.stretch], order, rows, loss, idle, dice)
+                if idle >= len(order) or out_of_time():
+                    break
             if idle >= len(order) and warm and self.kernels.pair_up(task, order, rows, loss):
                 idle = 0
             if idle >= len(order) or out_of_time():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import signal
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -222,6 +223,17 @@ def test_a_search_cut_short_keeps_what_it_has_within_what_is_known(method: GES, 
         apart.append(int(np.triu((cut.marks != 0) != (whole.marks != 0)).sum()))
     assert apart[1] <= apart[0]
     assert apart[0] > 0 or isinstance(method, BOSS | FLOP)
+
+
+@pytest.mark.parametrize("method", [GES(), BOSS(), FLOP(), GRaSP(), NOTEARS()], ids=lambda m: type(m).__name__)
+def test_a_time_limit_holds_inside_a_long_search(method: GES) -> None:
+    """On 120 variables with 25 neighbours each, a single round of any of these takes many seconds."""
+    rng = np.random.default_rng(18)
+    m = Moments.from_rows(sample(random_dag(120, 25, rng), 500, rng).to_numpy(), names_of(120))
+    discover(m.select(names_of(3)), method)  # what is loaded once does not count
+    begun = time.process_time()
+    assert discover(m, method, seconds=0.3).provenance["stopped"] == "time limit"
+    assert time.process_time() - begun < 4
 
 
 def test_a_time_limit_keeps_the_resamples_done_or_says_that_there_are_none(monkeypatch) -> None:

@@ -238,7 +238,7 @@ def test_moves_among_equals_leave_a_plateau_and_keep_the_score_of_every_step() -
     dice = np.array([7])
     orders = set()
     for _ in range(10):
-        assert search.kernels.sweep(search.tasks[True], order, rows, losses, 0, dice) == 8
+        assert search.kernels.sweep(search.tasks[True], order.copy(), order, rows, losses, 0, dice) == 8
         orders.add(tuple(order.tolist()))
         again = search.parents_of(order)
         assert losses.sum() == pytest.approx(again.loss, abs=1e-9)
