@@ -37,6 +37,7 @@ from causalsem.effects import (
     RLearner,
     estimate_effect,
     naive_effect,
+    predict_effects,
 )
 from causalsem.identify import AdjustmentSet, Query
 
@@ -89,11 +90,11 @@ def ours(method: object) -> Callable[[Study, int], Found]:
 
 
 def ours_on_treated(method: object) -> Callable[[Study, int], Found]:
-    """Return the mean of a method's unit effects over the treated, which has no interval."""
+    """Return the mean of a method's effects on the treated rows, which has no interval and asks for overlap nowhere else."""
 
     def estimate(study: Study, seed: int) -> Found:
-        told = estimate_effect(study.frame, study.adjust, method, seed=seed)
-        return float(told.unit_effects[study.frame[study.adjust.treatment].to_numpy() == 1].mean()), np.nan
+        treated = study.frame[study.frame[study.adjust.treatment] == 1]
+        return float(predict_effects(study.frame, study.adjust, treated, method, seed=seed).mean()), np.nan
 
     return estimate
 
@@ -239,14 +240,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder with twins/ and lalonde/")
     parser.add_argument("--draws", type=int, default=5, help="draws of which twin is seen")
     parser.add_argument("--peer-draws", type=int, default=1, help="draws for the slower peers")
+    parser.add_argument("--studies", nargs="+", default=["twins", "lalonde"], choices=["twins", "lalonde"])
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     rows = []
     file = next(chosen.data.glob("twins/Twin_data.csv*"))
-    for name, hidden in (("twins", False), ("twins, length hidden", True)):
+    for name, hidden in (("twins", False), ("twins, length hidden", True)) if "twins" in chosen.studies else ():
         rows += compare(name, [twins(file, seed, hidden) for seed in range(chosen.draws)], AVERAGE, chosen.peer_draws)
-    print("experiment:", experiment(chosen.data / "lalonde"))
-    rows += compare("lalonde, survey controls", [lalonde(chosen.data / "lalonde")], ON_TREATED, 1)
+    if "lalonde" in chosen.studies:
+        print("experiment:", experiment(chosen.data / "lalonde"))
+        rows += compare("lalonde, survey controls", [lalonde(chosen.data / "lalonde")], ON_TREATED, 1)
     if chosen.json:
         chosen.json.write_text(json.dumps(rows, indent=1, default=float), encoding="utf-8")
 

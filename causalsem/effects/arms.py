@@ -30,20 +30,20 @@ class Arms:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, problem: Problem, chance_of: CrossFit, clip: float | None) -> Arms:
+    def of(cls, problem: Problem, chance_of: CrossFit, clip: float | None, *, below: bool = True) -> Arms:
         """Return the arms of a problem, their propensities learnt by cross-fitting, each against all other levels."""
         check_arms(problem)
         everyone = np.ones(problem.n, dtype=bool)
         raw1 = chance_of(problem.treated.astype(np.float64), everyone, problem.folds, problem.seed)
         if not problem.has_others:
-            return cls.told(problem, raw1, 1 - raw1, clip)
+            return cls.told(problem, raw1, 1 - raw1, clip, below=below)
         raw0 = chance_of(problem.untreated.astype(np.float64), everyone, problem.folds, problem.seed + 1)
-        return cls.told(problem, raw1, raw0, clip)
+        return cls.told(problem, raw1, raw0, clip, below=below)
 
     @classmethod
-    def told(cls, problem: Problem, raw1: FloatArray, raw0: FloatArray, clip: float | None) -> Arms:
-        """Return the arms of a problem whose propensities are known already, clipped."""
-        e1, bound, moved = clipped(raw1, clip)
+    def told(cls, problem: Problem, raw1: FloatArray, raw0: FloatArray, clip: float | None, *, below: bool = True) -> Arms:
+        """Return the arms of a problem whose propensities are known already, clipped; those of arm one `below` as well or not."""
+        e1, bound, moved = clipped(raw1, clip, below=below)
         e0, _, more = clipped(raw0, clip) if problem.has_others else (1 - e1, bound, 0)
         return cls(problem.treated, problem.untreated, e1, e0, raw1, clip_notes(moved + more, problem.n, bound))
 
@@ -122,11 +122,15 @@ def doubly_robust(
     return one - zero, psi1 - psi0, zero
 
 
-def clipped(e: FloatArray, clip: float | None) -> tuple[FloatArray, float, int]:
-    """Return the propensities within [bound, 1 − bound], the bound and how many rows it moved."""
+def clipped(e: FloatArray, clip: float | None, *, below: bool = True) -> tuple[FloatArray, float, int]:
+    """Return the propensities within [bound, 1 − bound], the bound and how many rows it moved.
+
+    Without `below` small ones stay: where untreated rows weigh by the odds, raising theirs would bring in rows like none treated.
+    """
     bound = clip_bound(len(e), clip)
-    moved = int(((e < bound) | (e > 1 - bound)).sum())
-    return np.clip(e, max(bound, 1e-12), 1 - max(bound, 1e-12)), bound, moved
+    low = bound if below else 0.0
+    moved = int(((e < low) | (e > 1 - bound)).sum())
+    return np.clip(e, max(low, 1e-12), 1 - max(bound, 1e-12)), bound, moved
 
 
 def clip_bound(n: int, clip: float | None) -> float:

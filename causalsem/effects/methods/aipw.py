@@ -46,7 +46,7 @@ class AIPW:
             return aipw(problem, self.propensity, self.outcome, self.clip)
         need_arms(problem, "the effect on the treated")
         mu0 = self.outcome.on(problem.Z)(problem.Y, problem.untreated, problem.folds, problem.seed + 3)
-        return Arms.of(problem, self.propensity.on(problem.Z), self.clip).effect_on_treated(problem.Y, mu0)
+        return Arms.of(problem, self.propensity.on(problem.Z), self.clip, below=False).effect_on_treated(problem.Y, mu0)
 
     def effects_at(self, problem: Problem, Z: FloatArray) -> FloatArray:
         """Return the difference (m,) of the arms' outcome models at new rows Z (m, k)."""

@@ -61,7 +61,7 @@ class IPW:
         target = T.astype(np.float64)
         beta = logistic(X, target, self.ridge)
         raw = expit(X @ beta)
-        e, bound, moved = clipped(raw, 0.0 if self.weights == "overlap" else self.clip)
+        e, bound, moved = clipped(raw, 0.0 if self.weights == "overlap" else self.clip, below=self.weights != "treated")
         w, slope = _weights(T, e, self.weights)
         slope[raw != e] = 0.0  # a clipped propensity does not move with beta
         value, zero, means, psi = _weighted_difference(problem.Y, T, w, self.normalise)
