@@ -26,7 +26,7 @@ class TwoTower:
     hidden: tuple[int, ...] = (32,)
     dropout: float = 0.0
     id_dropout: float = 0.05
-    id_prior: float = 0.2
+    id_prior: float = 0.4
     weight_prior: float = 1.0
     adversarial: float = 0.0
     # The learning rate that suits this network when the caller names none.

@@ -23,6 +23,11 @@ CHINESE_NAMES = {
     "subset": "子样本",
     "negative control": "阴性对照",
 }
+# What the unseen folds of the outcome model chose: (English, Chinese), and whether it was kept, by the name of the gain.
+CHOICES = {
+    "correction": ("correction for exposure", "曝光校正"),
+    "counterfactuals": ("counterfactual rows", "反事实样本"),
+}
 CHINESE_WORDS = {
     "placebo treatment": "把处理在各行之间随机打乱，其效应应为零",
     "random common cause": "额外调整一列随机噪声，结果不应改变",
@@ -37,6 +42,7 @@ def checks(study: Study) -> Iterator[Check]:
         yield _refuted(value) if isinstance(value, Refutation) else _e_value(value) if isinstance(value, EValue) else _robustness(value)
     yield from _independences(study)
     yield from _equivalent(study)
+    yield from _choices(study)
 
 
 def _refuted(value: Refutation) -> Check:
@@ -114,3 +120,15 @@ def _equivalent(study: Study) -> Iterator[Check]:
     )
     agree = effects.lower * effects.upper > 0
     yield Check("equivalent graphs", f"{low} … {high}", None if agree else False, words[0], "等价图", words[1])
+
+
+def _choices(study: Study) -> Iterator[Check]:
+    """Yield what each choice of the outcome model gained on pairs it never saw, and whether it was kept."""
+    kept = {"correction": study.model.strength, "counterfactuals": study.model.counterfactual_weight}
+    for name, (gain, se) in study.model.gains.items():
+        english, chinese = CHOICES[name]
+        told = ("kept at strength", "采用，强度") if kept[name] else ("not kept: no sure gain", "未采用：没有可靠的改进")
+        strength = f" {kept[name]:g}" if kept[name] else ""
+        words = f"the weighted error of the outcome model on unseen pairs falls by {gain:.2g} ± {se:.2g}; {told[0]}{strength}"
+        chinese_words = f"结果模型在未见样本上的加权误差下降 {gain:.2g} ± {se:.2g}；{told[1]}{strength}"
+        yield Check(english, f"{gain:+.2g} ± {se:.2g}", None, words, chinese, chinese_words)

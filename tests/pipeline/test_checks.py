@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import causalsem as cs
-from causalsem.pipeline.checks import checks
+from causalsem.pipeline.checks import CHOICES, checks
 
 pytestmark = pytest.mark.filterwarnings("ignore::causalsem.errors.AssumptionWarning")
 
@@ -24,6 +24,15 @@ def test_every_check_speaks_english_and_chinese(study) -> None:
         assert check.words
         assert any("\u4e00" <= c <= "\u9fff" for c in check.chinese_name), check.name
         assert any("\u4e00" <= c <= "\u9fff" for c in check.chinese_words), check.name
+
+
+def test_what_the_outcome_model_chose_is_told_with_its_gain(study) -> None:
+    found = by_name(study)
+    for name, kept in (("correction", study.model.strength), ("counterfactuals", study.model.counterfactual_weight)):
+        check, (gain, se) = found[CHOICES[name][0]], study.model.gains[name]
+        assert check.passed is None
+        assert check.result == f"{gain:+.2g} ± {se:.2g}"
+        assert ("not kept" in check.words) == (kept == 0)
 
 
 def test_a_graph_that_lacks_an_arrow_fails_its_independences(study) -> None:
