@@ -56,7 +56,7 @@ class Multilevel:
     normal prior on the scale of the predictor: of the intercepts a (`id_prior`), the slopes of users on item traits and of items on
     user traits s, r (`slope_prior`), the crosses B (`cross_prior`) and the traits' own weights C (`weight_prior`). These serve
     where it is trained by gradient steps; solved on the grid of users × items, `fit_outcome` learns a prior for
-    every level and trait from the log instead, and for a numeric outcome how noisy each user and item is.
+    every level and trait from the log instead.
     """
 
     id_prior: float = 0.5

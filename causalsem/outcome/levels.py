@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 import torch
 
 from causalsem._values import BoolArray, FloatArray, IntArray
-from causalsem.outcome.noise import Precision, freedom
 
 # A variance is held up by two coefficients of this size, so that a level that says nothing stays a number.
 PRIOR_VARIANCE, PRIOR_COUNT = 1e-3, 2.0
@@ -20,8 +19,6 @@ FLAT = 10.0
 EAGER, LAZY = 12, 4
 # Steps of EM go up to so many times as far, but move no variance by more than a third.
 HURRY, LONGEST_STEP = 3.0, 0.3
-# A residual counts as if the fit had left it no less than this share of itself.
-SMALLEST_SHARE = 0.1
 # Sweeps end when one changes the weighted squared residual by less than this share.
 TOLERANCE = 1e-5
 
@@ -83,17 +80,12 @@ class Levels:
 
 @dataclass(frozen=True, slots=True)
 class Variances:
-    """Prior variances of the coefficients: `users` (p,), `items` (q,), `shared` (q·p + k,); `noise` of the outcome, 1 for a 0/1 one.
-
-    `user_freedom`, `item_freedom` say how alike users and items are in their noise (see `Precision`).
-    """
+    """Prior variances of the coefficients: `users` (p,), `items` (q,), `shared` (q·p + k,); `noise` of the outcome, 1 for a 0/1 one."""
 
     users: torch.Tensor
     items: torch.Tensor
     shared: torch.Tensor
     noise: float = 1.0
-    user_freedom: float = float("inf")
-    item_freedom: float = float("inf")
 
     @classmethod
     def start(cls, grid: Grid) -> Variances:
@@ -118,13 +110,12 @@ class Variances:
         shared[0] = FLAT
         return replace(self, users=users, items=items, shared=shared)
 
-    def noise_learnt(self, weight: torch.Tensor, squares: torch.Tensor, precision: Precision) -> Variances:
-        """Return the step of EM for the noise, its variance and how alike users and items are in it: weight, squares (M, U, I)."""
-        noise = float((squares * precision.of_cells).sum() / weight.sum())
-        told = squares / noise
-        user_freedom = freedom((told * precision.items[:, None, :]).sum(dim=2), weight.sum(dim=2))
-        item_freedom = freedom((told * precision.users[:, :, None]).sum(dim=1), weight.sum(dim=1))
-        return replace(self, noise=noise, user_freedom=user_freedom, item_freedom=item_freedom)
+    def noise_learnt(self, grid: Grid, weight: torch.Tensor, residual: torch.Tensor, posterior: Posterior) -> Variances:
+        """Return the step of EM for the noise, from residuals (M, U, I) over working weights; that of a 0/1 outcome stays."""
+        if grid.binary:
+            return self
+        # Working weights are over the noise's variance; times it, they are the weights.
+        return replace(self, noise=self.noise * float(((weight * residual**2).sum() + posterior.explained()) / grid.weight.sum()))
 
 
 def pooled(variance: torch.Tensor, mean: torch.Tensor, covariance: torch.Tensor, group: torch.Tensor, hurry: float) -> torch.Tensor:
@@ -168,20 +159,10 @@ class Posterior:
         covariances = [inverse(gram + torch.diag(1 / prior)) for gram, prior in levels]
         return cls(covariances[0], covariances[1], covariances[2], users, items, shared)
 
-
-def noise_squares(grid: Grid, weight: torch.Tensor, residual: torch.Tensor, posterior: Posterior) -> torch.Tensor:
-    """Return the squares of residuals (M, U, I) over the working weights, each divided by the share the fit leaves, 1 − leverage.
-
-    A cell's own outcome pulls its prediction, the more the higher its weight is: plain squares would make the precise ever more
-    precise. In total they come to what EM expects: the squares, and what the posterior of η adds with levels taken as independent.
-    """
-    m, p, q = len(weight), grid.f.shape[1], grid.g.shape[1]
-    ff, gg = (grid.f[:, :, None] * grid.f[:, None, :]).reshape(-1, p * p), (grid.g[:, :, None] * grid.g[:, None, :]).reshape(-1, q * q)
-    doubt = posterior.users.reshape(m, -1, p * p) @ ff.T + (posterior.items.reshape(m, -1, q * q) @ gg.T).mT
-    shared = (posterior.shared * posterior.shared_gram).sum(dim=(1, 2)) / weight.sum(dim=(1, 2)).clamp(min=1e-300)
-    plain, leverage = weight * residual**2, weight * (doubt + shared[:, None, None])
-    square = plain / (1 - leverage).clamp(min=SMALLEST_SHARE)
-    return square * ((plain + leverage).sum() / square.sum().clamp(min=1e-300))
+    def explained(self) -> torch.Tensor:
+        """Return Σ w Var(η) over the working weights, levels taken as independent."""
+        pairs = ((self.users, self.user_gram), (self.items, self.item_gram), (self.shared, self.shared_gram))
+        return sum(((a * b).sum() for a, b in pairs), start=torch.zeros((), dtype=self.users.dtype, device=self.users.device))
 
 
 def shared_gram(grid: Grid, weight: torch.Tensor, users: torch.Tensor, gg: torch.Tensor) -> torch.Tensor:
@@ -217,7 +198,7 @@ def sweep(grid: Grid, weight: torch.Tensor, goal: torch.Tensor, levels: Levels, 
     return levels, partial - levels.of_all(grid)
 
 
-def working(grid: Grid, predictor: torch.Tensor, noise: float, precision: Precision) -> tuple[torch.Tensor, torch.Tensor]:
+def working(grid: Grid, predictor: torch.Tensor, noise: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Return weights and responses of the quadratic that touches the log-likelihood at η: (M, U, I) each.
 
     For a 0/1 outcome these are the weights p(1 − p) and the working response of penalised quasi-likelihood
@@ -225,7 +206,7 @@ def working(grid: Grid, predictor: torch.Tensor, noise: float, precision: Precis
     there is when one pair in twenty buys, and then learns variances that are far too large.
     """
     if not grid.binary:
-        return grid.weight * precision.of_cells / noise, grid.y.expand_as(grid.weight)
+        return grid.weight / noise, grid.y.expand_as(grid.weight)
     mean = predictor.sigmoid()
     # The floor keeps a nearly certain cell from asking for an endless step.
     curvature = (mean * (1 - mean)).clamp(min=0.01)
@@ -234,23 +215,17 @@ def working(grid: Grid, predictor: torch.Tensor, noise: float, precision: Precis
 
 def fit_levels(grid: Grid, variances: Variances | None, sweeps: int, *, learn: bool = False) -> tuple[Levels, Variances]:
     """Return the levels of every member and the variances; with `learn` these only start at `variances` and suit all members."""
-    v, levels, precision = variances or Variances.start(grid), Levels.start(grid), Precision.equal(grid.weight)
-    moves = learn or grid.binary or min(v.user_freedom, v.item_freedom) < float("inf")
-    weight, goal = working(grid, levels.predictor(grid), v.noise, precision)
-    posterior, residual, fit = Posterior.of(grid, weight, v), goal, float("inf")
+    v, levels = variances or Variances.start(grid), Levels.start(grid)
+    weight, goal = working(grid, levels.predictor(grid), v.noise)
+    posterior, fit = Posterior.of(grid, weight, v), float("inf")
     for step in range(sweeps):
-        if step and moves and (learn or step < EAGER or step % LAZY == 0):
-            if not grid.binary:
-                # In the units of the outcome, so that variance and precisions can take their share of them one after the other.
-                squares = noise_squares(grid, weight, residual, posterior) * v.noise / precision.of_cells
-                v = v.noise_learnt(grid.weight, squares, precision) if learn else v
-                precision = precision.renewed(squares / v.noise, grid.weight, v.user_freedom, v.item_freedom)
-            weight, goal = working(grid, levels.predictor(grid), v.noise, precision)
+        if step and (learn or (grid.binary and (step < EAGER or step % LAZY == 0))):
+            weight, goal = working(grid, levels.predictor(grid), v.noise)
             posterior = Posterior.of(grid, weight, v)
         levels, residual = sweep(grid, weight, goal, levels, posterior)
         before, fit = fit, float((weight * residual**2).sum())
         if learn:
-            v = v.learnt(grid, levels, posterior, HURRY if step >= EAGER else 1.0)
+            v = v.noise_learnt(grid, weight, residual, posterior).learnt(grid, levels, posterior, HURRY if step >= EAGER else 1.0)
         elif step >= EAGER and abs(before - fit) < TOLERANCE * fit:
             break
     return levels, v

@@ -1,7 +1,5 @@
 """The multilevel model on the grid against ridge regression, simulated variances and its own network."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -84,37 +82,6 @@ def test_slow_variances_arrive_in_few_sweeps():
     assert float(few.items.max()) < 0.02
     np.testing.assert_allclose(few.users, many.users, rtol=0.1)
     assert few.noise == pytest.approx(many.noise, rel=0.02)
-
-
-def a_noisy_grid(sd_users, sd_items, seed=0, members=1):
-    """A grid of user and item intercepts, spread .7, whose noise has these standard deviations."""
-    rng = np.random.default_rng(seed)
-    users, items = len(sd_users), len(sd_items)
-    truth = rng.normal(0, 0.7, (users, 1)) + rng.normal(0, 0.7, items)
-    y = truth + np.outer(sd_users, sd_items) * rng.standard_normal((users, items))
-    weight = (rng.random((1, users, items)) < 0.4) * 1.0
-    ones = [torch.ones((n, 1), dtype=torch.float64) for n in (items, users)]
-    real = [torch.tensor(weight).expand(members, -1, -1), torch.tensor(y), *ones, torch.zeros((users, items, 0), dtype=torch.float64)]
-    return Grid(*real, torch.tensor([0]), torch.tensor([0]), False), truth
-
-
-def test_users_who_are_noisier_are_found_and_believed_less():
-    sd = np.r_[np.full(40, 0.4), np.full(40, 1.6)]
-    grid, truth = a_noisy_grid(sd, np.ones(60), seed=1)
-    levels, v = fit_levels(grid, None, 60, learn=True)
-    assert v.user_freedom < 16
-    assert v.item_freedom > 16
-    alike, _ = fit_levels(grid, replace(v, user_freedom=np.inf, item_freedom=np.inf), 60)
-    error, plain = (float(((m.predictor(grid)[0].numpy() - truth) ** 2).mean()) for m in (fit_levels(grid, v, 60)[0], alike))
-    assert error < 0.8 * plain
-    np.testing.assert_allclose(levels.predictor(grid), fit_levels(grid, v, 60)[0].predictor(grid), atol=0.1)
-
-
-def test_where_all_are_equally_noisy_nobody_is_believed_less():
-    grid, _ = a_noisy_grid(np.ones(80), np.ones(60), seed=2)
-    _, v = fit_levels(grid, None, 60, learn=True)
-    assert min(v.user_freedom, v.item_freedom) >= 64
-    assert v.noise == pytest.approx(1.0, rel=0.05)
 
 
 def test_a_level_that_says_nothing_is_shrunk_away():
