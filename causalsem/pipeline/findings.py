@@ -35,6 +35,7 @@ def findings(study: Study, language: str = "en") -> Findings:
         sensitivity=tuple(checks(study)),
         metrics=study.metrics,
         ranking=_ranking(study),
+        stages={stage: answer.means for stage, answer in study.model.answers.items()} if len(study.model.stages) > 1 else {},
         policy_values=study.policy_values,
         size={
             "events": len(study.log),

@@ -43,6 +43,8 @@ class Recipe:
     kind: which adjustment set, as in `identify`.
     effect, folds: how the effect is estimated, and over how many folds nuisances are cross-fitted.
     network, loss: the outcome model (without any, what suits the data: see `fit_outcome`).
+    stages: the behaviours from treatment to outcome and beyond that the outcome model has a head for, in order, or "all" that
+    the graph places after the treatment (see `fit_outcome`); the outcome alone, if none is named.
     counterfactuals: whether rows drawn from the graph's equations may teach the outcome model, where its unseen folds say they help.
     holdout: the share of pairs it does not see, kept for ranking metrics.
     top: items kept per user in the file of scores.
@@ -63,6 +65,7 @@ class Recipe:
     folds: int = 5
     network: Any = None
     loss: Any = None
+    stages: tuple[str, ...] | str = ()
     counterfactuals: bool = False
     holdout: float = 0.2
     top: int = 20
@@ -80,11 +83,22 @@ class Recipe:
         for name in COUNTS:
             if (chosen := getattr(self, name)) is not None and chosen < 1:
                 raise SettingError(f"{name} is {getattr(self, name)}; give a number of at least 1")
+        if isinstance(self.stages, str) and self.stages not in ("", "all"):
+            raise SettingError(
+                f"stages={self.stages!r} names no chain; list behaviours in order, such as ['browse', 'cart', 'buy'], or 'all'"
+            )
+        if self.stages and self.counterfactuals:
+            raise SettingError("counterfactual rows teach the outcome alone; leave out stages or counterfactuals")
         object.__setattr__(self, "reward", MappingProxyType(dict(self.reward)))
         # TOML has no tuples.
-        for name in ("unit", "window", "variables"):
+        for name in ("unit", "window", "variables", "stages"):
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    @property
+    def named_stages(self) -> tuple[str, ...]:
+        """The stages that are named one by one."""
+        return () if isinstance(self.stages, str) else self.stages
 
     def to_dict(self) -> dict[str, Any]:
         """Return every choice that is not None as plain numbers, texts, lists and dictionaries; methods carry their name."""

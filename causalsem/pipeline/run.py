@@ -77,7 +77,7 @@ def run(
         named = [name for name in (*log.user_traits, *log.item_traits) if name in recipe.variables] if recipe.variables else None
         table = behaviours(log, unit=recipe.unit, window=recipe.window, history=recipe.history, traits=named)
         table = table.select(recipe.variables or table.names)
-        check_names((*query.treatments, query.outcome), table.names, where="the behaviour table")
+        check_names((*query.treatments, query.outcome, *recipe.named_stages), table.names, where="the behaviour table")
         known = known_of(knowledge, table.origin)
         m = moments(table)
         begin("causal graph")
@@ -96,7 +96,15 @@ def run(
         begin("outcome model")
         train, test = hold_out(table, recipe.holdout, recipe.seed)
         equations = fit_sem(graph, moments(train)) if recipe.counterfactuals else None
-        model = fit_outcome(train, adjustment, recipe.network, loss=recipe.loss, counterfactuals=equations, seed=recipe.seed)
+        model = fit_outcome(
+            train,
+            adjustment,
+            recipe.network,
+            loss=recipe.loss,
+            stages=recipe.stages or None,
+            counterfactuals=equations,
+            seed=recipe.seed,
+        )
         begin("scores")
         scores, popularity = score(model, seed=recipe.seed), popularity_scores(train, query.outcome)
         metrics = compare_rankings({"popularity": popularity, "debiased": scores}, test)

@@ -302,7 +302,17 @@ def estimates(found: Findings, say: Speaker) -> dict[str, Any]:
         if gap
         else "",
         "note": say("estimates_note", treatment=names(found.query.treatments), outcome=names(found.query.outcomes)),
+        "treatment": names(found.query.treatments),
+        "stages": _stages(found, say),
     }
+
+
+def _stages(found: Findings, say: Speaker) -> Table | None:
+    """Return each stage's average chance without and with the treatment, and what lies between."""
+    if not found.stages:
+        return None
+    rows = [(shown_name(stage), *map(significant, (zero, one, one - zero))) for stage, (zero, one) in found.stages.items()]
+    return Table.of((say("stage"), say("stage_without"), say("stage_with"), say("stage_lift")), rows)
 
 
 def _label(label: str, say: Speaker) -> Cell:

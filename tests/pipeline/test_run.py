@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import sys
 
 import numpy as np
@@ -151,12 +152,15 @@ def test_chinese_names_go_through_the_whole_study_and_its_report(tmp_path) -> No
     words = {"exposure": "曝光", "browse": "浏览", "cart": "加购", "favourite": "收藏", "buy": "购买", "review": "评价"}
     frame = world.log_frame.rename(columns=columns).assign(行为=lambda f: f["行为"].map(words))
     log = cs.EventLog.from_frame(frame, user="用户", item="商品", behaviour="行为", time="时间")
-    quick = cs.Recipe(times=3, folds=2, effect=cs.IPW(), network=cs.TwoTower(dim=4, hidden=(8,)))
+    quick = cs.Recipe(times=3, folds=2, effect=cs.IPW(), network=cs.TwoTower(dim=4, hidden=(8,)), stages=("浏览", "加购", "购买"))
     study = cs.run(log, cs.Query("曝光", "浏览"), recipe=quick, truth=world.truth.lift("browse"))
     assert abs(study.estimate.value - study.truth) < abs(study.naive.value - study.truth) / 2
     page = study.save(tmp_path, language="zh")["report.html"].read_text(encoding="utf-8")
     assert "<h1>曝光 → 浏览</h1>" in page
     assert "特征" in page
+    stages = page.split("结果模型给出的 曝光 对各阶段的作用")[1].split("</table>")[0]
+    told = dict(re.findall(r"<tr><t.*?>([^<]+)</t.>.*<td class=\"n\">([\d.]+)</td></tr>", stages))
+    assert {stage: float(lift) for stage, lift in told.items()} == pytest.approx(study.model.lifts, rel=5e-3)  # three digits
     assert cs.Recipe.load(tmp_path / "recipe.toml") == quick
 
 
