@@ -40,7 +40,7 @@ from discovery_worlds import (
 )
 
 from causalsem.behaviour import Moments
-from causalsem.discovery import BOSS, BOSSFCI, FCI, FLOP, GES, PC, DirectLiNGAM, GRaSP, bootstrap, discover, hurdle_moments
+from causalsem.discovery import BOSS, BOSSFCI, FCI, FLOP, GES, PC, RFCI, DirectLiNGAM, GRaSP, bootstrap, discover, hurdle_moments
 from causalsem.discovery.found import Rules
 from causalsem.discovery.order_search import KERNELS
 from causalsem.discovery.orient import restrict
@@ -270,19 +270,23 @@ def ges(seed: int, datasets: int, quick: bool) -> Iterator[Row]:
 
 
 def latent(seed: int, datasets: int, quick: bool) -> Iterator[Row]:
-    """FCI and BOSSFCI with a tenth of the variables hidden: SHD of the PAG."""
-    sizes = [(20, 3.0, 1000)] if quick else [(30, 3.0, 1000), (30, 3.0, 10_000), (50, 4.0, 1000), (50, 4.0, 10_000)]
-    for p, degree, n in sizes:
-        name = f"latent {p}, {degree:g}, {n:,}"
-        made = [hidden_world(p, degree, n, p // 10, np.random.default_rng([seed, p, n, 7, k])) for k in range(datasets)]
-        worlds: list[World] = [(None, m, truth) for m, truth in made]
-        yield over(name, "FCI", worlds, lambda f, m: discover(m, FCI()))[0]
-        yield over(name, "BOSSFCI", worlds, lambda f, m: discover(m, BOSSFCI()))[0]
-        yield over(name, "FCI causal-learn", worlds[:2], lambda f, m: discover(m, FCI(engine="causal-learn")))[0]
+    """Searches that allow hidden causes, over degrees and shares of hidden variables: SHD of the PAG."""
+    sizes = [(30, d, n, h) for n in (1000, 10_000) for d, h in ((2.0, 3), (3.0, 3), (4.0, 3), (3.0, 6))]
+    for p, degree, n, hidden in [(20, 3.0, 1000, 3)] if quick else sizes:
+        name = f"latent {p} ({hidden} hidden), {degree:g}, {n:,}"
+        rngs = [np.random.default_rng([seed, 7, p, int(degree), n, hidden, k]) for k in range(datasets)]
+        worlds = [(None, *hidden_world(p, degree, n, hidden, rng)) for rng in rngs]
+        for who, method in {"BOSSFCI": BOSSFCI(), "FCI": FCI(), "RFCI": RFCI()}.items():
+            yield over(name, who, worlds, lambda f, m, method=method: discover(m, method))[0]
+        if quick:
+            yield over(name, "FCI causal-learn", worlds[:2], lambda f, m: discover(m, FCI(engine="causal-learn")))[0]
         if peers.tetrad() is None:
             yield missing(name, "Tetrad BOSS-FCI", "see discovery_peers.py")
-        else:
-            yield over(name, "Tetrad BOSS-FCI", worlds, lambda f, m: peers.as_graph(peers.boss_fci(m, 2.0, 0.01), m.names, "PAG"))[0]
+            continue
+        for who, search in {"Tetrad BOSS-FCI": "BossFci", "Tetrad GFCI": "FgesFci"}.items():
+            yield over(
+                name, who, worlds, lambda f, m, search=search: peers.as_graph(peers.with_latents(search, m, 2.0, 0.01), m.names, "PAG")
+            )[0]
 
 
 def lingam_world(seed: int, datasets: int, quick: bool) -> Iterator[Row]:

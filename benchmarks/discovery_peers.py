@@ -9,11 +9,12 @@ import importlib.util
 import os
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from causalsem.behaviour import Moments
+from causalsem.errors import GraphError
 from causalsem.graph.causal_graph import ARROW, CIRCLE, TAIL, CausalGraph
 
 MARKS = {"TAIL": TAIL, "ARROW": ARROW, "CIRCLE": CIRCLE}
@@ -97,11 +98,20 @@ def boss_fci(m: Moments, penalty_discount: float, alpha: float) -> Any:
     return with_latents("BossFci", m, penalty_discount, alpha)
 
 
-def as_graph(theirs: Any, names: tuple[str, ...], kind: str) -> CausalGraph:
-    """Return Tetrad's graph as ours."""
+class Marks(NamedTuple):
+    """The end marks of a graph that is no legal one of its kind: it has a distance all the same."""
+
+    marks: np.ndarray
+
+
+def as_graph(theirs: Any, names: tuple[str, ...], kind: str) -> Any:
+    """Return Tetrad's graph as ours, or its marks where it is not legal."""
     place = {name: k for k, name in enumerate(names)}
     marks = np.zeros((len(names), len(names)), dtype=np.int8)
     for edge in theirs.getEdges():
         i, j = place[str(edge.getNode1().getName())], place[str(edge.getNode2().getName())]
         marks[j, i], marks[i, j] = MARKS[str(edge.getEndpoint1())], MARKS[str(edge.getEndpoint2())]
-    return CausalGraph(list(names), marks, kind)
+    try:
+        return CausalGraph(list(names), marks, kind)
+    except GraphError:
+        return Marks(marks)

@@ -4,13 +4,14 @@ from causalsem.discovery.auto import Auto
 from causalsem.discovery.blocks import BlockMoments, degenerate_moments, hurdle_moments, mixed_moments, rank_moments
 from causalsem.discovery.bootstrap import bootstrap
 from causalsem.discovery.boss import BOSS
+from causalsem.discovery.boss_fci import BOSSFCI
 from causalsem.discovery.calibration import EdgeProbabilities, edge_probabilities
 from causalsem.discovery.cd_nod import CDNOD, cd_nod
 from causalsem.discovery.contexts import with_contexts
 from causalsem.discovery.dagma import DAGMA
 from causalsem.discovery.direct_lingam import DirectLiNGAM
 from causalsem.discovery.discover import discover
-from causalsem.discovery.fci import BOSSFCI, FCI
+from causalsem.discovery.fci import FCI
 from causalsem.discovery.feedback import FeedbackModel, FeedbackModels
 from causalsem.discovery.flop import FLOP
 from causalsem.discovery.ges import GES

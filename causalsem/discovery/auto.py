@@ -12,7 +12,8 @@ import pandas as pd
 from causalsem.behaviour import BehaviourTable, Moments, as_table
 from causalsem.discovery.blocks import BlockMoments, mixed_moments
 from causalsem.discovery.boss import BOSS
-from causalsem.discovery.fci import BOSSFCI, FCI
+from causalsem.discovery.boss_fci import BOSSFCI
+from causalsem.discovery.fci import FCI
 from causalsem.discovery.forms import Form, form_of
 from causalsem.discovery.kinds import VariableKind, variable_kinds
 from causalsem.discovery.pc import PC, check_alpha

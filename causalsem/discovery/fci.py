@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 from scipy.stats import norm
@@ -13,20 +13,29 @@ from causalsem.discovery.colliders import ColliderRule, check_colliders, collide
 from causalsem.discovery.found import Conflict, Found, Rules
 from causalsem.discovery.independence.row_tests import IndependenceTest, check_test
 from causalsem.discovery.order import precedence, reachable
-from causalsem.discovery.order_search import best_order
 from causalsem.discovery.pc import check_alpha, check_cap
 from causalsem.discovery.possible_d_sep import Late, late_separations
-from causalsem.discovery.scores import GaussianBIC, check_penalty, check_restarts
 from causalsem.discovery.skeleton import Sepsets, Skeleton, skeletons
 from causalsem.discovery.stack import Stack, Tests
 from causalsem.graph.causal_graph import ARROW, CIRCLE, TAIL, MarkArray
 from causalsem.graph.pag import PAG
-from causalsem.graph.pdag import bits, from_masks
+from causalsem.graph.pdag import from_masks
 
-# After an order search up to this many: among more sets, one that seems to separate is found by chance.
-FEW_SETS = 50
-# |z| below which independence is likelier than what is as far from it.
-LIKELIER = float(norm.isf(0.25))
+
+class Orienting(Protocol):
+    """What orienting a skeleton reads of a method's settings."""
+
+    @property
+    def alpha(self) -> float:
+        """The level of each test."""
+
+    @property
+    def colliders(self) -> ColliderRule:
+        """Which triples become colliders."""
+
+    @property
+    def max_conditioning(self) -> int | None:
+        """The largest conditioning set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,34 +63,6 @@ class FCI:
         check_test(self.test)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BOSSFCI:
-    """FCI that starts from the class BOSS finds, for hidden common causes at small samples (Raghu et al. 2018; Andrews et al. 2023).
-
-    Edges that the score leaves out need no test, and of the others only those in triangles are tested: elsewhere no
-    edge stands for a hidden cause alone. Possible-d-sep sets are searched while they have few subsets, and take an
-    edge away only where independence is the likelier (p > ½). Colliders come from separating sets.
-    """
-
-    alpha: float = 0.05
-    penalty_discount: float = 2.0
-    restarts: int = 0
-    seed: int = 0
-    max_conditioning: int | None = None
-    engine: str = "causalsem"
-
-    consumes: ClassVar[str] = "moments"
-    returns: ClassVar[str] = "PAG"
-    assumes: ClassVar[tuple[str, ...]] = ("acyclic", "faithfulness", "linear relations with Gaussian noise")
-    colliders: ClassVar[ColliderRule] = "sepset"
-
-    def __post_init__(self) -> None:
-        check_alpha(self.alpha)
-        check_penalty(self.penalty_discount)
-        check_cap(self.max_conditioning)
-        check_restarts(self.restarts)
-
-
 def search(stack: Tests, settings: FCI, rules: Rules) -> list[Found]:
     """Return the PAG that FCI finds in each data set."""
     threshold = float(norm.isf(settings.alpha / 2))
@@ -90,42 +71,9 @@ def search(stack: Tests, settings: FCI, rules: Rules) -> list[Found]:
     first = skeletons(stack, threshold, np.zeros_like(never), rules.joined, never, most)
     late = Late(rules.joined, threshold)
     if not isinstance(stack, Stack):
-        return [_one(stack, threshold, most, settings, rules, never, first, first.sepsets(0), late)]
+        return [pag_of_skeleton(stack, settings, rules, first, first.sepsets(0), late, never)]
     parts = [(stack.part(b, b + 1), _slice(first, b), first.sepsets(b)) for b in range(stack.size)]
-    return [_one(one, threshold, most, settings, rules, never, found, sepsets, late) for one, found, sepsets in parts]
-
-
-def search_from_order(stack: Stack, settings: BOSSFCI, rules: Rules) -> list[Found]:
-    """Return the PAG that FCI finds in each data set when it starts from the class that BOSS finds."""
-    threshold = float(norm.isf(settings.alpha / 2))
-    most = stack.p if settings.max_conditioning is None else settings.max_conditioning
-    never = precedence(rules).T
-    # Knowledge forbids arrows only; a hidden common cause may still join what no arrow may, so pairs stay joined in BOSS.
-    ordered = Rules(precedence(rules).T, rules.required)
-    results = []
-    for b in range(stack.size):
-        one = stack.part(b, b + 1)
-        dag = best_order(
-            GaussianBIC(one, 0, settings.penalty_discount), ordered, settings.restarts, settings.seed, datasets=stack.size
-        ).masks
-        directed = from_masks(dag).T
-        near = directed | directed.T | rules.joined
-        # A minimal DAG of the observed has more edges than the MAG only where it shields a collider: in triangles.
-        triangle = near & ((near.astype(np.int64) @ near.astype(np.int64)) > 0)
-        joined = rules.joined | (near & ~triangle)
-        found = skeletons(one, threshold, ~near, joined, never, most)
-        sepsets = _parents_that_separate(dag, directed)
-        sepsets.update(found.sepsets(0))
-        results.append(_one(one, threshold, most, settings, rules, never, found, sepsets, Late(joined, LIKELIER, FEW_SETS)))
-    return results
-
-
-def _parents_that_separate(dag: list[int], directed: BoolArray) -> Sepsets:
-    """Return, for the pairs i < j without an edge, the parents of the one that is no ancestor of the other."""
-    reach, sepsets = reachable(directed), Sepsets(len(dag))
-    for i, j in np.argwhere(np.triu(~(directed | directed.T), 1)).tolist():
-        sepsets[i, j] = bits(dag[i] if reach[j, i] else dag[j])
-    return sepsets
+    return [pag_of_skeleton(one, settings, rules, found, sepsets, late, never) for one, found, sepsets in parts]
 
 
 def _slice(found: Skeleton, b: int) -> Skeleton:
@@ -134,17 +82,12 @@ def _slice(found: Skeleton, b: int) -> Skeleton:
     return Skeleton(found.adjacent[one].copy(), found.level[one], found.weakest[one], (), found.depth)
 
 
-def _one(
-    data: Tests,
-    threshold: float,
-    most: int,
-    settings: FCI | BOSSFCI,
-    rules: Rules,
-    never: BoolArray,
-    found: Skeleton,
-    sepsets: Sepsets,
-    late: Late,
+def pag_of_skeleton(
+    data: Tests, settings: Orienting, rules: Rules, found: Skeleton, sepsets: Sepsets, late: Late, never: BoolArray
 ) -> Found:
+    """Return the PAG of one data set: colliders, late separations, colliders anew where there were any, and the ten rules."""
+    threshold = float(norm.isf(settings.alpha / 2))
+    most = data.p if settings.max_conditioning is None else settings.max_conditioning
     conflicts: list[Conflict] = []
     graph = _start(data, threshold, settings, rules, found, sepsets, conflicts)
     removed = late_separations(data, most, graph.marks(), late, never)
@@ -177,7 +120,7 @@ def knowledge_ends(graph: PAG, rules: Rules) -> None:
 def _start(
     data: Tests,
     threshold: float,
-    settings: FCI | BOSSFCI,
+    settings: Orienting,
     rules: Rules,
     found: Skeleton,
     sepsets: Sepsets,

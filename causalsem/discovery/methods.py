@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Protocol
 
 from causalsem.discovery.auto import Auto
 from causalsem.discovery.boss import BOSS
+from causalsem.discovery.boss_fci import BOSSFCI
 from causalsem.discovery.dagma import DAGMA
 from causalsem.discovery.direct_lingam import DirectLiNGAM
-from causalsem.discovery.fci import BOSSFCI, FCI
+from causalsem.discovery.fci import FCI
 from causalsem.discovery.flop import FLOP
 from causalsem.discovery.found import Rules
 from causalsem.discovery.ges import GES
@@ -42,7 +43,7 @@ METHODS: dict[type[Any], str] = {
     GRaSP: "causalsem.discovery.grasp:search",
     FCI: "causalsem.discovery.fci:search",
     RFCI: "causalsem.discovery.rfci:search",
-    BOSSFCI: "causalsem.discovery.fci:search_from_order",
+    BOSSFCI: "causalsem.discovery.boss_fci:search",
     DAGMA: "causalsem.discovery.dagma:search",
     NOTEARS: "causalsem.discovery.notears:search",
     DirectLiNGAM: "causalsem.discovery.direct_lingam:search",
