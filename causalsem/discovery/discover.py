@@ -14,7 +14,7 @@ from causalsem._engines import load_engine
 from causalsem._values import FloatArray
 from causalsem.behaviour import BehaviourTable, Moments, as_moments, as_table
 from causalsem.behaviour.table import origin_of
-from causalsem.discovery.auto import Auto, choose
+from causalsem.discovery.auto import FEW_ROWS_CONDITIONING, Auto, choose
 from causalsem.discovery.blocks import BlockMoments, block_stack
 from causalsem.discovery.budget import budget
 from causalsem.discovery.found import Found, Rules
@@ -22,7 +22,7 @@ from causalsem.discovery.independence.row_tests import IndependenceTest, RowTest
 from causalsem.discovery.known import known_of, told_of
 from causalsem.discovery.methods import Method, as_method, own_search
 from causalsem.discovery.stack import Stack
-from causalsem.errors import AssumptionWarning, DataError, SettingError
+from causalsem.errors import AssumptionWarning, DataError, MomentsError, SettingError
 from causalsem.graph import CausalGraph, Knowledge
 
 Data: TypeAlias = Moments | BlockMoments | BehaviourTable | pd.DataFrame
@@ -117,8 +117,22 @@ def prepared(data: Data, settings: Method) -> tuple[Ready, tuple[str, ...], int]
     moments = data if isinstance(data, BlockMoments) else as_moments(data)
     if isinstance(moments, BlockMoments):
         check_blocks(settings)
-    moments.require_regular(getattr(settings, "max_conditioning", None))
+    # A score looks at as many parents as gain, so that no cap on tests helps it.
+    scored = hasattr(settings, "penalty_discount")
+    cap: int | None = None if scored else getattr(settings, "max_conditioning", None)
+    columns = moments.moments if isinstance(moments, BlockMoments) else moments
+    if cap is None and moments.n <= len(columns.names) and (columns.sd > 0).all():
+        raise MomentsError(too_few_rows(columns, "variables" if columns is moments else "columns", settings))
+    moments.require_regular(cap)
     return moments, moments.names, moments.n
+
+
+def too_few_rows(columns: Moments, what: str, settings: Method) -> str:
+    """Return what to do with no more rows than columns: tests given few others manage with them."""
+    tests = hasattr(settings, "max_conditioning") and not hasattr(settings, "penalty_discount")
+    able = type(settings).__name__ if tests else "FCI" if settings.returns == "PAG" else "PC"
+    remedy = f"use {able}(max_conditioning={FEW_ROWS_CONDITIONING}), which tests given few others only"
+    return f"{columns.n:,} rows for {len(columns.names)} {what}; {remedy}, or hand in more rows than {what}, or fewer {what}"
 
 
 def as_graph(

@@ -10,7 +10,23 @@ import pandas as pd
 import pytest
 
 from causalsem.behaviour import BehaviourTable, Moments, moments
-from causalsem.discovery import METHODS, PC, GSquare, degenerate_moments, discover
+from causalsem.discovery import (
+    BOSS,
+    BOSSFCI,
+    DAGMA,
+    FCI,
+    FLOP,
+    GES,
+    METHODS,
+    NOTEARS,
+    PC,
+    RFCI,
+    GRaSP,
+    GSquare,
+    degenerate_moments,
+    discover,
+    hurdle_moments,
+)
 from causalsem.discovery.methods import as_method
 from causalsem.errors import AssumptionWarning, DataError, InputError, KnowledgeError, MomentsError, SettingError, UnknownNameError
 from causalsem.graph import CausalGraph, Knowledge, to_cpdag, with_knowledge
@@ -207,3 +223,20 @@ def test_moments_of_merged_shards_give_the_graph_of_all_rows() -> None:
     frame = sample(random_dag(6, 2, rng), 400, rng)
     merged = moments(frame.head(150)) + moments(frame.tail(250))
     assert discover(merged, "GES") == discover(Moments.from_rows(frame.to_numpy(), tuple(frame.columns)), "GES")
+
+
+@pytest.mark.parametrize(
+    "method", [PC(), FCI(), RFCI(), GES(), BOSS(), FLOP(), GRaSP(), BOSSFCI(), DAGMA(), NOTEARS()], ids=lambda m: type(m).__name__
+)
+def test_no_more_rows_than_columns_is_said_with_what_to_do(method: PC) -> None:
+    rng = np.random.default_rng(3)
+    frame = sample(random_dag(8, 2, rng), 8, rng)
+    able = {"PC": PC, "FCI": FCI, "RFCI": RFCI}
+    own = next((name for name in able if name == type(method).__name__), "FCI" if isinstance(method, BOSSFCI) else "PC")
+    with pytest.raises(MomentsError, match=rf"8 rows for 8 variables; use {own}\(max_conditioning=2\).*fewer variables"):
+        discover(frame, method)
+    assert discover(frame, able[own](max_conditioning=2)).nodes == names_of(8)
+    if not isinstance(method, DAGMA | NOTEARS):
+        counts = pd.DataFrame((rng.random((12, 8)) < 0.6) * rng.exponential(size=(12, 8)), columns=list(names_of(8)))
+        with pytest.raises(MomentsError, match=r"12 rows for 16 columns; use .*fewer columns"):
+            discover(hurdle_moments(counts), method)
