@@ -145,7 +145,7 @@ def econml_forest(on_treated: bool) -> Callable[[Study, int], Found]:
         T, Y, Z = arrays(study)
         model = CausalForestDML(discrete_treatment=True, n_estimators=200, random_state=seed, n_jobs=1).fit(Y, T, X=Z)
         if on_treated:
-            return float(np.ravel(model.att_)[0]), float(np.ravel(model.att_stderr_)[0])
+            return float(np.ravel(model.att_(T=1))[0]), float(np.ravel(model.att_stderr_(T=1))[0])
         return float(np.ravel(model.ate_)[0]), float(np.ravel(model.ate_stderr_)[0])
 
     return estimate
