@@ -17,7 +17,7 @@ from causalsem.discovery.fci import search as fci
 from causalsem.discovery.found import Evidence
 from causalsem.discovery.methods import METHODS, Method, own_search
 from causalsem.discovery.order import precedence
-from causalsem.discovery.posterior import coefficients, drawn_dags, order_within
+from causalsem.discovery.posterior import coefficients, drawn_dags, order_within, posterior_of
 from causalsem.discovery.stability import EdgeStability
 from causalsem.discovery.stack import Stack
 from causalsem.errors import DataError, SettingError, check_names, shown
@@ -85,7 +85,8 @@ def edge_probabilities(
     """Return how likely the edges of a bootstrap are, which is not how often a search returns them.
 
     For a method that returns CPDAGs it is how many of `draws` DAGs from the posterior given the data have the edge in
-    their class (see `graph_posterior`): a search that turns an arrow the wrong way does so in most resamples.
+    their class (as `graph_posterior` draws them, weak effects being less likely beforehand than effects of some size): a
+    search that turns an arrow the wrong way does so in most resamples.
     For one that returns PAGs, `worlds` are simulated: random graphs as dense, with effects as large, as many rows and
     what is known, and a hidden cause for every six variables. There the bootstrap is repeated with `times` resamples,
     its frequencies are set against the truth, and a monotone curve (isotonic regression) turns the bootstrap's own
@@ -98,8 +99,7 @@ def edge_probabilities(
         raise SettingError(f"draws={draws}, worlds={worlds} and times={times}; use 2 or more of each")
     if stability.kind == "PAG":
         return _by_worlds(stability, stability.evidence, worlds, times, np.random.default_rng(seed))
-    posterior = stability.posterior(draws, seed=seed)
-    assert posterior is not None  # there is evidence
+    posterior = posterior_of(stability.evidence, stability.nodes, draws, seed, doubt=True)
     edge, arrow, line, head = frequencies(posterior.classes())
     return EdgeProbabilities(stability.nodes, edge, arrow, line, head)
 
@@ -131,7 +131,7 @@ def hidden_worlds(evidence: Evidence, worlds: int, rng: np.random.Generator) -> 
     hidden = max(p // SEEN_PER_HIDDEN, 1)
     before, apart = np.zeros((p + hidden,) * 2, dtype=bool), np.zeros((p + hidden,) * 2, dtype=bool)
     before[:p, :p], apart[:p, :p] = precedence(rules), rules.forbidden
-    for heads in drawn_dags(evidence, worlds, rng) == ARROW:
+    for heads in drawn_dags(evidence, worlds, rng, doubt=True) == ARROW:
         chance = heads.sum() / max(p * (p - 1) / 2, 1)
         rank = np.argsort(order_within(before, rng))
         may = (rank[:, None] < rank[None, :]) & ~apart

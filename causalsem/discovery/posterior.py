@@ -50,23 +50,23 @@ def graph_posterior(
     return posterior_of(evidence, moments.names, times, seed)
 
 
-def posterior_of(evidence: Evidence, names: tuple[str, ...], times: int, seed: int) -> EdgeStability:
-    """Return the drawn DAGs as a value."""
+def posterior_of(evidence: Evidence, names: tuple[str, ...], times: int, seed: int, *, doubt: bool = False) -> EdgeStability:
+    """Return the drawn DAGs as a value; `doubt` as in `parent_scores`."""
     if times < 1:
         raise SettingError(f"times is {times}; draw at least one graph")
-    marks = drawn_dags(evidence, times, np.random.default_rng(seed))
+    marks = drawn_dags(evidence, times, np.random.default_rng(seed), doubt=doubt)
     facts = {"method": "graph_posterior", "n": float(evidence.n), "seed": seed}
     return EdgeStability(names, marks, "DAG", facts, evidence)
 
 
-def drawn_dags(evidence: Evidence, times: int, rng: np.random.Generator) -> MarkArray:
-    """Return end marks (times, p, p) of DAGs from the posterior."""
+def drawn_dags(evidence: Evidence, times: int, rng: np.random.Generator, *, doubt: bool = False) -> MarkArray:
+    """Return end marks (times, p, p) of DAGs from the posterior; `doubt` as in `parent_scores`."""
     if len(evidence.R) == 1:
         return np.zeros((times, 1, 1), dtype=np.int8)
-    first = _drawn(evidence, np.log(evidence.n) / 2, FIRST, rng)
+    first = _drawn(evidence, np.log(evidence.n) / 2, FIRST, rng, doubt)
     price = price_of_an_arrow(evidence.n, typical_size(evidence.R, first))
     each = -(-times // len(SPREAD))
-    drawn = np.concatenate([_drawn(evidence, max(price + more, 0.5), each, rng) for more in SPREAD])
+    drawn = np.concatenate([_drawn(evidence, max(price + more, 0.5), each, rng, doubt) for more in SPREAD])
     return drawn[rng.permutation(len(drawn))[:times]]
 
 
@@ -97,10 +97,10 @@ def coefficients(R: FloatArray, dag: BoolArray) -> FloatArray:
     return np.concatenate(found)
 
 
-def _drawn(evidence: Evidence, price: float, times: int, rng: np.random.Generator) -> MarkArray:
+def _drawn(evidence: Evidence, price: float, times: int, rng: np.random.Generator, doubt: bool = False) -> MarkArray:
     p = len(evidence.R)
     candidates = candidate_parents(evidence)
-    scores = [parent_scores(evidence, v, candidates[v], price) for v in range(p)]
+    scores = [parent_scores(evidence, v, candidates[v], price, doubt) for v in range(p)]
     odds = np.log(CHANCES) - np.log1p(-CHANCES)
     slots = np.full((p, p), -1)
     for v, around in enumerate(candidates):
@@ -132,12 +132,14 @@ def candidate_parents(evidence: Evidence) -> list[IntArray]:
     return [np.sort(ranked[near[ranked[:, v], v] >= 0, v]) for v in range(len(R))]
 
 
-def parent_scores(evidence: Evidence, v: int, candidates: IntArray, price: float) -> FloatArray:
+def parent_scores(evidence: Evidence, v: int, candidates: IntArray, price: float, doubt: bool = False) -> FloatArray:
     """Return the score (2 ** K,) of each set of K candidates, a mask, as parents of v; −inf without a required one.
 
-    That is the gain in log-likelihood less the price of each arrow, plus Σ log 2 (1 + z²) / (2 + z² + 2 · price) with z
-    the arrows' z-values: effects near zero are less likely than effects of some size (as in moment priors, Johnson &
-    Rossell 2010, but bounded, so that no strong arrow is cheap), and an arrow that just pays its price is as likely as not.
+    That is the gain in log-likelihood less the price of each arrow. With `doubt` weak arrows cost more and strong ones
+    less, Σ log 2 (1 + z²) / (2 + z² + 2 · price) with z the arrows' z-values: effects near zero are then less likely than
+    effects of some size (as in moment priors, Johnson & Rossell 2010, but bounded, so that no strong arrow is cheap). It
+    makes the shares of edges truer, and those of valid adjustment sets, which hang on weak arrows, less true
+    (docs/benchmarks.md), so each is drawn its own way.
     """
     inside = _inside(len(candidates))
     size = inside.sum(axis=1)
@@ -150,8 +152,9 @@ def parent_scores(evidence: Evidence, v: int, candidates: IntArray, price: float
         weights = np.einsum("sij,sj->si", inverse, row)
         left = 1 - np.clip(np.einsum("sk,sk->s", row, weights), 0.0, 1 - 1e-15)
         squared_z = evidence.n * weights**2 / (left[:, None] * np.einsum("sii->si", inverse))
-        doubt = np.log(2 * (1 + squared_z) / (2 + squared_z + 2 * price)).sum(axis=1)
-        scores[some] += doubt - evidence.n / 2 * np.log(left)
+        scores[some] -= evidence.n / 2 * np.log(left)
+        if doubt:
+            scores[some] += np.log(2 * (1 + squared_z) / (2 + squared_z + 2 * price)).sum(axis=1)
     scores[(inside < evidence.rules.required[candidates, v]).any(axis=1)] = -np.inf
     return np.asarray(scores)
 

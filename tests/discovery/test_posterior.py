@@ -60,17 +60,19 @@ def test_drawn_dags_have_each_arrow_as_often_as_the_sum_over_all_orders_says():
         np.testing.assert_allclose((marks == ARROW).mean(axis=0), exact, atol=4 * 0.5 / np.sqrt(1000))
 
 
-def test_a_score_is_the_gain_in_log_likelihood_less_the_price_of_the_arrows_and_weak_ones_pay_more():
+def test_a_score_is_the_gain_in_log_likelihood_less_the_price_of_the_arrows_and_with_doubt_weak_ones_pay_more():
     rows = rows_of(3).to_numpy()
     rows = rows - rows.mean(axis=0)
-    scores = parent_scores(Evidence(np.corrcoef(rows, rowvar=False), 300.0, Rules.of(None, "abcd")), 3, np.arange(3), 2.5)
+    evidence = Evidence(np.corrcoef(rows, rowvar=False), 300.0, Rules.of(None, "abcd"))
+    scores, doubted = (parent_scores(evidence, 3, np.arange(3), 2.5, doubt) for doubt in (False, True))
     for mask in range(8):
         X = rows[:, [k for k in range(3) if mask >> k & 1]]
         weights = np.linalg.lstsq(X, rows[:, 3], rcond=None)[0]
         left = rows[:, 3] - X @ weights
         squared_z = weights**2 / (np.diag(np.linalg.inv(X.T @ X)) * (left @ left) / 300)
         gain = -150 * np.log(left @ left / (rows[:, 3] @ rows[:, 3]))
-        assert scores[mask] == pytest.approx(gain - 2.5 * X.shape[1] + np.log(2 * (1 + squared_z) / (2 + squared_z + 5)).sum())
+        assert scores[mask] == pytest.approx(gain - 2.5 * X.shape[1])
+        assert doubted[mask] == pytest.approx(gain - 2.5 * X.shape[1] + np.log(2 * (1 + squared_z) / (2 + squared_z + 5)).sum())
 
 
 def test_drawn_dags_obey_what_is_known():
