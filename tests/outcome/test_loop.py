@@ -96,7 +96,9 @@ def test_auto_trains_row_by_row_where_a_table_outgrows_the_batch():
 
 
 def test_row_wise_tables_find_the_truth_as_dense_ones_do(world, adjust):
-    model = fit_outcome(world.pairs, adjust, TwoTower(), loss="naive", members=2, epochs=4, loop=ROWWISE)
+    # Nobody here differs from what the traits say. Rows of their own learn faster than by Adam, so a wide prior costs them more.
+    network = TwoTower(id_prior=0.2)
+    model = fit_outcome(world.pairs, adjust, network, loss="naive", members=2, epochs=4, loop=ROWWISE)
     assert np.corrcoef(model.predict(world.pairs, 1), world.p1)[0, 1] > 0.95
     assert np.corrcoef(model.propensity, world.e)[0, 1] > 0.95
 
