@@ -13,14 +13,13 @@ import causalsem as cs
 def draw(path: Path) -> None:
     """Save the graph of the shop's pairs, in tiers, with standardised effects and bootstrap confidence."""
     pairs = cs.behaviours(cs.load_shop(), unit=("user", "item"))
-    known = cs.Knowledge(tiers=pairs.tiers)
-    graph = cs.discover(cs.moments(pairs), cs.GES(), knowledge=known)
-    stability = cs.bootstrap(pairs, cs.GES(), knowledge=known, times=50, seed=0)
+    graph = cs.discover(pairs, cs.Auto())
+    stability = cs.bootstrap(pairs, cs.Auto(), times=50, seed=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", cs.errors.AssumptionWarning)
         fit = cs.fit_sem(graph, cs.moments(pairs))
     titles = ("traits", "exposure", "browse", "intent", "buy", "review")
-    tiers = dict(zip(titles, known.tiers, strict=True))
+    tiers = dict(zip(titles, pairs.tiers, strict=True))
     figure = Figure(figsize=(13, 6), dpi=110)
     graph.plot(tiers=tiers, fit=fit, stability=stability, ax=figure.add_subplot(), title="The bundled shop: from exposure to review")
     figure.savefig(path, bbox_inches="tight")
