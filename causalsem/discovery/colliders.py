@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-from scipy.special import log_ndtr
+from scipy.special import comb, log_ndtr
 
 from causalsem._compiled import COMPILED
 from causalsem._values import BoolArray, FloatArray, IntArray
@@ -14,7 +14,7 @@ from causalsem.discovery.found import Conflict, Rules
 from causalsem.discovery.orient import Collider
 from causalsem.discovery.scan import collider_correlations
 from causalsem.discovery.scan_blocks import collider_tests
-from causalsem.discovery.skeleton import ConditioningSets, Skeleton
+from causalsem.discovery.skeleton import ConditioningSets, Skeleton, in_time_slices
 from causalsem.discovery.stack import Stack, Tests, z_of_log_p
 from causalsem.errors import SettingError, shown
 
@@ -109,7 +109,8 @@ def _evidence(
 def _scan(
     data: Stack, tests: ConditioningSets, triples: IntArray, sizes: IntArray, threshold: float, least: FloatArray, separating: IntArray
 ) -> None:
-    """Write the evidence on triples by the machine code, which tells blocks' dependence as −log p."""
+    """Write the evidence on triples by the machine code, which tells blocks' dependence as −log p; none on those left when time is up."""
+    work = _count_tests(tests, triples, sizes)
     if data.widths is None:
         order = np.lexsort((triples[:, 3], triples[:, 1], triples[:, 0]))
         ends = triples[order][:, [0, 1, 3]]
@@ -117,13 +118,28 @@ def _scan(
             np.append(np.flatnonzero(np.append(True, (ends[1:] != ends[:-1]).any(axis=1))), len(ends)) if len(ends) else np.zeros(1, int)
         )
         told, sets = least[order], separating[order]
-        collider_correlations(data.R, data.n, tests.members, tests.count, triples[order], group, sizes[order], threshold, told, sets)
+        triples, sizes = triples[order], sizes[order]
+        for some in in_time_slices(work[order][group[:-1]], data, "tests of colliders"):
+            mine = group[some.start : some.stop + 1]
+            collider_correlations(data.R, data.n, tests.members, tests.count, triples, mine, sizes, threshold, told, sets)
         least[order], separating[order] = told, sets
         return
     limit = -float(np.log(2) + log_ndtr(-threshold))
-    collider_tests(data.R, data.columns, data.n, tests.members, tests.count, triples, sizes, limit, least, separating)
+    for some in in_time_slices(work, data, "tests of colliders"):
+        told, sets = least[some], separating[some]
+        collider_tests(data.R, data.columns, data.n, tests.members, tests.count, triples[some], sizes[some], limit, told, sets)
     met = np.isfinite(least)
     least[met] = z_of_log_p(-least[met])
+
+
+def _count_tests(tests: ConditioningSets, triples: IntArray, sizes: IntArray) -> FloatArray:
+    """Return how many sets speak about each triple (b, i, m, j), at sizes (t, 2) from first to last."""
+    total = np.zeros(len(triples))
+    choices = [tests.choices(triples[:, ends]) for ends in ((0, 1, 3), (0, 3, 1))]
+    for size in range(int(sizes[:, 1].max(initial=-1)) + 1):
+        asked = (sizes[:, 0] <= size) & (size <= sizes[:, 1])
+        total += asked * (comb(choices[0], size) + comb(choices[1], size))
+    return total
 
 
 def _tests_of(tests: ConditioningSets, triples: IntArray, sizes: IntArray) -> Iterator[tuple[IntArray, int, IntArray, FloatArray]]:

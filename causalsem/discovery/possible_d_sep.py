@@ -48,6 +48,8 @@ def late_separations(data: Tests, most: int, marks: MarkArray, late: Late, never
     All pairs are tested on the same graph, so column order does not matter.
     """
     pairs = np.argwhere(((marks != 0) & ~late.joined)[None])
+    if out_of_time():
+        return {}
     tests = OwnSets(data, pairs, possible_d_sep(marks, pairs[:, 1:]) & ~never.T[pairs[:, 1]])
     removed: dict[tuple[int, int], tuple[int, ...]] = {}
     size = 1

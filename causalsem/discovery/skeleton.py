@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from functools import cache
-from itertools import combinations
-from math import comb
+from itertools import combinations, pairwise, starmap
 
 import numpy as np
+from scipy.special import comb
 
 from causalsem._compiled import COMPILED
 from causalsem._values import BoolArray, FloatArray, IntArray
@@ -19,8 +19,8 @@ from causalsem.discovery.stack import Stack, Tests, z_of_log_p, z_statistic
 
 # Tests evaluated together: their working arrays stay in the processor's cache.
 CHUNK = 1 << 15
-# Pairs scanned between two looks at the clock.
-PAIRS_AT_ONCE = 10_000
+# Tests scanned between two looks at the clock, of single columns and of blocks: a fraction of a second.
+TESTS_AT_ONCE, BLOCK_TESTS_AT_ONCE = 1 << 24, 1 << 19
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,11 +119,7 @@ def weakest_of(tests: ConditioningSets, pairs: IntArray, size: int) -> tuple[Flo
     least = np.full(len(pairs), np.inf)
     which = np.zeros((len(pairs), size), dtype=np.int64)
     if COMPILED and isinstance(tests.data, Stack):
-        starts: Iterable[int] = range(0, len(pairs), PAIRS_AT_ONCE)
-        if len(pairs) > PAIRS_AT_ONCE and size > 1:
-            starts = while_in_time(starts, f"tests given {size}")
-        for start in starts:
-            some = slice(start, start + PAIRS_AT_ONCE)
+        for some in in_time_slices(comb(tests.choices(pairs), size), tests.data, f"tests given {size}"):
             scan(tests, pairs[some], size, least[some], which[some])
         return least, which
     for rows, sets, z in tests.of_size(pairs, size):
@@ -135,6 +131,13 @@ def weakest_of(tests: ConditioningSets, pairs: IntArray, size: int) -> tuple[Flo
         if out_of_time():
             break
     return least, which
+
+
+def in_time_slices(tests: FloatArray, data: Stack, what: str) -> Iterator[slice]:
+    """Yield slices of rows, each with so many `tests` (rows,) to scan, that end in time to look at the clock in between."""
+    at_once = TESTS_AT_ONCE if data.widths is None else BLOCK_TESTS_AT_ONCE
+    full = np.flatnonzero(np.diff(np.cumsum(tests) // at_once)) + 1
+    return while_in_time(list(starmap(slice, pairwise(np.unique([0, *full, len(tests)]).tolist()))), what)
 
 
 def scan(tests: ConditioningSets, pairs: IntArray, size: int, least: FloatArray, which: IntArray) -> None:
@@ -206,6 +209,6 @@ class ConditioningSets:
 @cache
 def _combinations(m: int, size: int) -> IntArray:
     """Return the subsets of range(m) of one size, (k, size)."""
-    table = np.array(list(combinations(range(m), size)), dtype=np.int64).reshape(comb(m, size), size)
+    table = np.array(list(combinations(range(m), size)), dtype=np.int64).reshape(-1, size)
     table.setflags(write=False)
     return table
