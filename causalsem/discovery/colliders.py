@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Literal, NamedTuple, get_args
 
@@ -110,7 +111,7 @@ def _scan(
     data: Stack, tests: ConditioningSets, triples: IntArray, sizes: IntArray, threshold: float, least: FloatArray, separating: IntArray
 ) -> None:
     """Write the evidence on triples by the machine code, which tells blocks' dependence as −log p; none on those left when time is up."""
-    work = _count_tests(tests, triples, sizes)
+    most = 2 * sum(math.comb(int(tests.count.max(initial=0)), size) for size in range(int(sizes[:, 1].max(initial=-1)) + 1))
     if data.widths is None:
         order = np.lexsort((triples[:, 3], triples[:, 1], triples[:, 0]))
         ends = triples[order][:, [0, 1, 3]]
@@ -119,13 +120,16 @@ def _scan(
         )
         told, sets = least[order], separating[order]
         triples, sizes = triples[order], sizes[order]
-        for some in in_time_slices(work[order][group[:-1]], data, "tests of colliders"):
+        firsts = group[:-1]
+        for some in in_time_slices(
+            len(firsts), most, lambda: _count_tests(tests, triples[firsts], sizes[firsts]), data, "tests of colliders"
+        ):
             mine = group[some.start : some.stop + 1]
             collider_correlations(data.R, data.n, tests.members, tests.count, triples, mine, sizes, threshold, told, sets)
         least[order], separating[order] = told, sets
         return
     limit = -float(np.log(2) + log_ndtr(-threshold))
-    for some in in_time_slices(work, data, "tests of colliders"):
+    for some in in_time_slices(len(triples), most, lambda: _count_tests(tests, triples, sizes), data, "tests of colliders"):
         told, sets = least[some], separating[some]
         collider_tests(data.R, data.columns, data.n, tests.members, tests.count, triples[some], sizes[some], limit, told, sets)
     met = np.isfinite(least)

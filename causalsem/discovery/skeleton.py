@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+import math
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations, pairwise, starmap
@@ -119,7 +120,8 @@ def weakest_of(tests: ConditioningSets, pairs: IntArray, size: int) -> tuple[Flo
     least = np.full(len(pairs), np.inf)
     which = np.zeros((len(pairs), size), dtype=np.int64)
     if COMPILED and isinstance(tests.data, Stack):
-        for some in in_time_slices(comb(tests.choices(pairs), size), tests.data, f"tests given {size}"):
+        most = math.comb(int(tests.count.max(initial=0)), size)
+        for some in in_time_slices(len(pairs), most, lambda: comb(tests.choices(pairs), size), tests.data, f"tests given {size}"):
             scan(tests, pairs[some], size, least[some], which[some])
         return least, which
     for rows, sets, z in tests.of_size(pairs, size):
@@ -133,11 +135,15 @@ def weakest_of(tests: ConditioningSets, pairs: IntArray, size: int) -> tuple[Flo
     return least, which
 
 
-def in_time_slices(tests: FloatArray, data: Stack, what: str) -> Iterator[slice]:
-    """Yield slices of rows, each with so many `tests` (rows,) to scan, that end in time to look at the clock in between."""
+def in_time_slices(rows: int, most: int, count: Callable[[], FloatArray], data: Stack, what: str) -> Iterator[slice]:
+    """Yield slices of rows that end in time to look at the clock in between; `count` tells the tests of each row, at `most` that many."""
     at_once = TESTS_AT_ONCE if data.widths is None else BLOCK_TESTS_AT_ONCE
+    if rows * most <= at_once:
+        yield slice(0, rows)
+        return
+    tests = count()
     full = np.flatnonzero(np.diff(np.cumsum(tests) // at_once)) + 1
-    return while_in_time(list(starmap(slice, pairwise(np.unique([0, *full, len(tests)]).tolist()))), what)
+    yield from while_in_time(list(starmap(slice, pairwise(np.unique([0, *full, rows]).tolist()))), what)
 
 
 def scan(tests: ConditioningSets, pairs: IntArray, size: int, least: FloatArray, which: IntArray) -> None:
