@@ -66,18 +66,7 @@ def run(
     with stages(9) as begin:
         begin("behaviour table")
         whole, log = log, log if recipe.most_users is None and recipe.most_items is None else _cut(log, recipe)
-        if (pairs := log.n_users * log.n_items) > MANY_PAIRS:
-            warnings.warn(
-                f"{log.n_users:,} users × {log.n_items:,} items make {pairs:,} pairs, and a study holds each: this takes long and many "
-                "gigabytes; keep the items with the most events by Recipe(most_items=2000), or those that matter by log.filter(items=[…])",
-                DataWarning,
-                stacklevel=2,
-            )
-        # A trait that the recipe names takes part, though it may look like a code.
-        named = [name for name in (*log.user_traits, *log.item_traits) if name in recipe.variables] if recipe.variables else None
-        table = behaviours(log, unit=recipe.unit, window=recipe.window, history=recipe.history, traits=named)
-        table = table.select(recipe.variables or table.names)
-        check_names((*query.treatments, query.outcome, *recipe.named_stages), table.names, where="the behaviour table")
+        table = _pairs(log, query, recipe)
         known = known_of(knowledge, table.origin)
         m = moments(table)
         begin("causal graph")
@@ -112,6 +101,22 @@ def run(
         policy, policy_values = learn_from(log, query, recipe)
     found = (log, table, m, graph, stability, fit, adjustment, naive, estimate, *_evidence(table, estimate), checks)
     return Study(query, known, recipe, *found, model, scores, popularity, metrics, policy, policy_values, truth, left_out(whole, log))
+
+
+def _pairs(log: EventLog, query: Query, recipe: Recipe) -> BehaviourTable:
+    """Return the behaviour table of all pairs; warns, for the caller of `run`, when these are very many."""
+    if (pairs := log.n_users * log.n_items) > MANY_PAIRS:
+        warnings.warn(
+            f"{log.n_users:,} users × {log.n_items:,} items make {pairs:,} pairs, and a study holds each: this takes long and many "
+            "gigabytes; keep the items with the most events by Recipe(most_items=2000), or those that matter by log.filter(items=[…])",
+            DataWarning,
+            stacklevel=3,
+        )
+    # A trait that the recipe names takes part, though it may look like a code.
+    named = [name for name in (*log.user_traits, *log.item_traits) if name in recipe.variables] if recipe.variables else None
+    table = behaviours(log, unit=recipe.unit, window=recipe.window, history=recipe.history, traits=named)
+    check_names((*query.treatments, query.outcome, *recipe.named_stages), recipe.variables or table.names, where="the behaviour table")
+    return table.select(recipe.variables or table.names)
 
 
 def _cut(log: EventLog, recipe: Recipe) -> EventLog:

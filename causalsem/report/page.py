@@ -25,6 +25,7 @@ from causalsem.report.looks import EdgeLook, LabelChoice, default_labels, edge_l
 from causalsem.report.questions import packed, questions
 from causalsem.report.story import answer, cards, names
 from causalsem.report.svg import svg_of
+from causalsem.report.tables import Table, facts, provenance
 from causalsem.report.text import legal, shown_name, text_width
 from causalsem.report.words import Language, Speaker, table
 
@@ -100,7 +101,7 @@ def compare_html(
     """Return two graphs side by side as one HTML page: what differs is orange, and listed edge by edge below."""
     say = Speaker(language)
     found = differences(first, second)
-    table = sections.Table.of(
+    table = Table.of(
         [*map(shown_name, names)], [(shown_name(d.first or "–"), shown_name(d.second or "–")) for d in found], numbers_from=9, most=200
     )
     differing = {frozenset((one.a, one.b)) for one in found}
@@ -169,8 +170,8 @@ def _rendered(found: Findings, say: Speaker, fonts: str, *, brief: bool) -> str:
             ranking=sections.ranking(found, say),
             policy=sections.policy(found, say),
             assumptions=sections.assumptions(found, say),
-            facts=[(say(key), sections.facts(getattr(found, key), say)) for key in ("log_facts", "settings", "versions")],
-            provenance=sections.provenance(found.graph, say),
+            facts=[(say(key), facts(getattr(found, key), say)) for key in ("log_facts", "settings", "versions")],
+            provenance=provenance(found.graph, say),
             glossary=[(say.both(*entry["word"]), say.both(*entry["meaning"])) for entry in table()["glossary"]],
             treatment=names(found.query.treatments),
             outcome=names(found.query.outcomes),

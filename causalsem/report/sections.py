@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -19,32 +18,15 @@ from causalsem.report.looks import NEGATIVE, PLAIN, POSITIVE, EdgeLook, LabelCho
 from causalsem.report.paths import why_in
 from causalsem.report.story import difference, fit_verdict, names, path_effects, scales
 from causalsem.report.svg import svg_of
+from causalsem.report.tables import Cell, Table, cell, frame_table
 from causalsem.report.text import number, p_text, shown_name, significant
 from causalsem.report.words import Speaker
 
-MOST_ROWS = 30  # rows of a table before the rest is left to the saved files
 MOST_PATHS = 8
 MOST_BALANCED = 14
 MOST_ITEMS = 14
 MOST_IN_MATRIX = 16
 SIZES = ("events", "users", "items", "rows", "variables", "resamples", "users_left_out", "items_left_out", "events_left_out")
-Cell = Markup | str
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table: head, rows, the first column of numbers (they are set right), and how many rows were left out."""
-
-    head: tuple[Cell, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    numbers_from: int = 1
-    left_out: int = 0
-
-    @classmethod
-    def of(cls, head: Iterable[Cell], rows: Iterable[Iterable[Cell]], *, numbers_from: int = 1, most: int = MOST_ROWS) -> Table:
-        """Return a table of at most `most` rows."""
-        all_rows = tuple(tuple(row) for row in rows)
-        return cls(tuple(head), all_rows[:most], numbers_from, max(len(all_rows) - most, 0))
 
 
 def arrows(found: Findings, looks: Sequence[EdgeLook], say: Speaker) -> dict[str, Any]:
@@ -133,7 +115,7 @@ def sem(found: Findings, say: Speaker, *, brief: bool = False) -> dict[str, Any]
         "short": " · ".join(_short_measures(measures)),
         "scales": scales(found, say),
         "measures": Table.of((say("name"), say("value")), [(k, significant(v, 4)) for k, v in measures.items()], most=60),
-        "parameters": _frame_table(
+        "parameters": frame_table(
             table.drop(columns=[c for c in ("label",) if c in table and not table[c].astype(str).str.len().any()]), 3
         ),
         "n_paths": len(paths),
@@ -332,7 +314,7 @@ def ranking(found: Findings, say: Speaker) -> dict[str, Any]:
             shown["deciles"], shown["deciles_top"] = _deciles(frame, say), min(len(frame), max(len(frame) // 10, 10))
     if found.metrics is not None and len(found.metrics):
         named = found.metrics.set_index(found.metrics.columns[0]) if isinstance(found.metrics.index, pd.RangeIndex) else found.metrics
-        told = [(str(metric), *(_cell(v) for v in values)) for metric, values in zip(named.columns, named.to_numpy().T, strict=True)]
+        told = [(str(metric), *(cell(v) for v in values)) for metric, values in zip(named.columns, named.to_numpy().T, strict=True)]
         shown["metrics"] = Table.of((say("metric"), *map(shown_name, named.index)), told)
     return shown
 
@@ -375,36 +357,3 @@ def assumptions(found: Findings, say: Speaker) -> list[Markup]:
     """Return every assumption once: those of the study, of the adjustment set, of the answer."""
     told = [*found.assumptions, *getattr(found.adjustment, "assumptions", ()), *(found.answer.assumptions if found.answer else ())]
     return list(dict.fromkeys(say.assumption(text) for text in told))
-
-
-def facts(values: Mapping[str, Any], say: Speaker) -> Table | None:
-    """Return settings, versions or other facts as a table of names and values."""
-    rows = [(shown_name(k), shown_name(_plain(v))) for k, v in values.items()]
-    return Table.of((say("name"), say("value")), rows, numbers_from=9, most=80) if rows else None
-
-
-def provenance(graph: CausalGraph, say: Speaker) -> Table | None:
-    """Return how the graph was made."""
-    return facts({k: v for k, v in graph.provenance.items() if len(str(v)) < 2000}, say)
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, float):
-        return significant(value, 6)
-    if isinstance(value, Mapping):
-        return ", ".join(f"{k} = {_plain(v)}" for k, v in value.items())
-    if isinstance(value, (list, tuple)):
-        return ", ".join(_plain(v) for v in value)
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10_000 else str(value)
-
-
-def _frame_table(frame: pd.DataFrame, text_columns: int) -> Table:
-    """Return a frame as a table: text first, numbers with four significant digits."""
-    rows = [[_cell(v) for v in row] for row in frame.itertuples(index=False, name=None)]
-    return Table.of([shown_name(c) if str(c) else "" for c in frame.columns], rows, numbers_from=text_columns)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return shown_name(value) if str(value) else ""
-    return significant(value, 4) if isinstance(value, float) else f"{value:,}"
