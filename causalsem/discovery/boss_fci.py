@@ -8,7 +8,6 @@ from itertools import combinations
 from typing import ClassVar
 
 import numpy as np
-from scipy.stats import norm
 
 from causalsem._values import BoolArray, IntArray
 from causalsem.discovery.budget import out_of_time
@@ -21,7 +20,7 @@ from causalsem.discovery.pc import check_alpha, check_cap
 from causalsem.discovery.possible_d_sep import Late
 from causalsem.discovery.scores import GaussianBIC, check_penalty, check_restarts
 from causalsem.discovery.skeleton import Sepsets, skeletons
-from causalsem.discovery.stack import Stack
+from causalsem.discovery.stack import Stack, z_of_level
 from causalsem.graph.pdag import bits, from_masks
 
 # Possible-d-sep sets are searched up to this many of a size: among more, one that seems to separate is found by chance.
@@ -81,7 +80,7 @@ def _from_dag(data: Stack, dag: list[int], settings: BOSSFCI, rules: Rules) -> F
     directed = from_masks(dag).T
     sepsets = parents_that_separate(dag, directed)
     near = directed | directed.T | rules.joined
-    for (i, j), separating in without_mediators(data, directed, float(norm.isf(settings.alpha / 2)), rules.joined, most):
+    for (i, j), separating in without_mediators(data, directed, z_of_level(settings.alpha), rules.joined, most):
         near[i, j] = near[j, i] = False
         sepsets[i, j] = separating
     # A minimal DAG of the observed has more edges than the MAG only where it shields a collider: in triangles.

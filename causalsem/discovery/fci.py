@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import numpy as np
-from scipy.stats import norm
 
 from causalsem._values import BoolArray
 from causalsem.discovery.colliders import ColliderRule, check_colliders, collider_claims
@@ -16,7 +15,7 @@ from causalsem.discovery.order import precedence, reachable
 from causalsem.discovery.pc import check_alpha, check_cap
 from causalsem.discovery.possible_d_sep import Late, late_separations
 from causalsem.discovery.skeleton import Sepsets, Skeleton, skeletons
-from causalsem.discovery.stack import Stack, Tests
+from causalsem.discovery.stack import Stack, Tests, z_of_level
 from causalsem.graph.causal_graph import ARROW, CIRCLE, TAIL, MarkArray
 from causalsem.graph.pag import PAG
 from causalsem.graph.pdag import from_masks
@@ -65,7 +64,7 @@ class FCI:
 
 def search(stack: Tests, settings: FCI, rules: Rules) -> list[Found]:
     """Return the PAG that FCI finds in each data set."""
-    threshold = float(norm.isf(settings.alpha / 2))
+    threshold = z_of_level(settings.alpha)
     most = stack.p if settings.max_conditioning is None else settings.max_conditioning
     never = precedence(rules).T
     first = skeletons(stack, threshold, np.zeros_like(never), rules.joined, never, most)
@@ -86,7 +85,7 @@ def pag_of_skeleton(
     data: Tests, settings: Orienting, rules: Rules, found: Skeleton, sepsets: Sepsets, late: Late, never: BoolArray
 ) -> Found:
     """Return the PAG of one data set: colliders, late separations, colliders anew where there were any, and the ten rules."""
-    threshold = float(norm.isf(settings.alpha / 2))
+    threshold = z_of_level(settings.alpha)
     most = data.p if settings.max_conditioning is None else settings.max_conditioning
     conflicts: list[Conflict] = []
     graph = _start(data, threshold, settings, rules, found, sepsets, conflicts)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from scipy.stats import norm
-
 from causalsem.discovery.colliders import ColliderRule, check_colliders, collider_claims
 from causalsem.discovery.found import Found, Rules
 from causalsem.discovery.independence.row_tests import IndependenceTest, check_test
 from causalsem.discovery.orient import orient
 from causalsem.discovery.skeleton import skeletons
-from causalsem.discovery.stack import Tests
+from causalsem.discovery.stack import Tests, z_of_level
 from causalsem.errors import SettingError
 
 
@@ -58,7 +56,7 @@ def check_cap(most: int | None) -> None:
 
 def search(data: Tests, settings: PC, rules: Rules) -> list[Found]:
     """Return the class that PC finds in each data set."""
-    threshold = float(norm.isf(settings.alpha / 2))
+    threshold = z_of_level(settings.alpha)
     most = data.p if settings.max_conditioning is None else settings.max_conditioning
     found = skeletons(data, threshold, rules.apart, rules.joined, rules.forbidden, most)
     claims = collider_claims(data, threshold, settings.colliders, rules, found)

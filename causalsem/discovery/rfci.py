@@ -7,7 +7,6 @@ from itertools import combinations, pairwise
 from typing import ClassVar
 
 import numpy as np
-from scipy.stats import norm
 
 from causalsem._values import BoolArray
 from causalsem.discovery.budget import out_of_time
@@ -18,7 +17,7 @@ from causalsem.discovery.independence.row_tests import IndependenceTest, check_t
 from causalsem.discovery.order import precedence
 from causalsem.discovery.pc import check_alpha, check_cap
 from causalsem.discovery.skeleton import Sepsets, skeletons
-from causalsem.discovery.stack import Tests
+from causalsem.discovery.stack import Tests, z_of_level
 from causalsem.graph.pag import PAG, InSepset
 from causalsem.graph.pdag import bits
 
@@ -52,7 +51,7 @@ class RFCI:
 
 def search(data: Tests, settings: RFCI, rules: Rules) -> list[Found]:
     """Return the PAG that RFCI finds in each data set."""
-    threshold = float(norm.isf(settings.alpha / 2))
+    threshold = z_of_level(settings.alpha)
     most = data.p if settings.max_conditioning is None else settings.max_conditioning
     never = precedence(rules).T
     found = skeletons(data, threshold, np.zeros_like(never), rules.joined, never, most)

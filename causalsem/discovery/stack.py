@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy.special import gammaln, log_ndtr, ndtri_exp
+from scipy.special import gammaln, log_ndtr, ndtri, ndtri_exp
 
 from causalsem._values import FloatArray, IntArray, frozen
 
@@ -184,6 +184,11 @@ def block_z(explained: FloatArray, df: IntArray, n: FloatArray | float) -> Float
     """
     chi = -np.maximum(n - 2 - df / 4, 1.0) * np.log1p(-np.clip(explained, 0.0, 1 - 1e-16))
     return np.asarray(np.where(df == 1, np.sqrt(chi), z_of_log_p(log_chi_square_tail(chi, df))))
+
+
+def z_of_level(alpha: float) -> float:
+    """Return the |z| beyond which a two-sided test of this level rejects."""
+    return float(-ndtri(alpha / 2))
 
 
 def z_of_log_p(log_p: FloatArray) -> FloatArray:
