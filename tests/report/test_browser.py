@@ -310,7 +310,12 @@ def lab(tmp_path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/lab/tree/card.ipynb"
     finally:
         server.terminate()
-        server.wait(timeout=30)
+        try:
+            server.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            # It may wait for its kernel, which ends by itself once the server is gone.
+            server.kill()
+            server.wait(timeout=15)
 
 
 @pytest.mark.slow
