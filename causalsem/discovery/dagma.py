@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from causalsem._values import FloatArray
 from causalsem.discovery.budget import out_of_time
+from causalsem.discovery.continuous_settings import RIDGE, Continuous, fit_each
 from causalsem.discovery.found import Found, Rules
 from causalsem.discovery.stack import Stack
-from causalsem.errors import SettingError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,12 +21,9 @@ if TYPE_CHECKING:
 # The central path: the weight of loss against barrier, and the barrier's scale (Bello et al. 2022, table 1).
 PATH = ((1.0, 1.0), (0.1, 0.9), (0.01, 0.8), (0.001, 0.7))
 
-# Keeps the weights of networks from growing where that changes little.
-RIDGE = 0.001
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DAGMA:
+class DAGMA(Continuous):
     """DAGs via M-matrices and a log-determinant characterisation of acyclicity (Bello, Aragam & Ravikumar 2022).
 
     `hidden` 0 makes every variable a linear function of its parents, from moments alone; more, a network of so many
@@ -35,37 +32,12 @@ class DAGMA:
     torch device ("auto": a GPU when there is one), `steps` the most per stage of the path.
     """
 
-    hidden: int = 0
-    penalty: float = 0.03
-    threshold: float = 0.15
     steps: int = 600
-    device: str = "auto"
-    seed: int = 0
-    engine: str = "causalsem"
-
-    consumes: ClassVar[str] = "moments"
-    returns: ClassVar[str] = "CPDAG"
-    assumes: ClassVar[tuple[str, ...]] = ("acyclic", "no hidden confounders", "additive noise of like variances")
-
-    def __post_init__(self) -> None:
-        check_continuous(self.hidden, self.penalty, self.threshold, self.steps)
-
-
-def check_continuous(hidden: int, penalty: float, threshold: float, steps: int) -> None:
-    """Raise SettingError for settings that make no optimisation."""
-    if hidden < 0:
-        raise SettingError(f"hidden is {hidden}; choose 0 for linear functions, or a number of units such as 10")
-    if not penalty >= 0 or not threshold >= 0:
-        raise SettingError(f"penalty is {penalty} and threshold {threshold}; choose 0 or more for both")
-    if steps < 1:
-        raise SettingError(f"steps is {steps}; choose 1 or more")
 
 
 def search(data: Stack | FloatArray, settings: DAGMA, rules: Rules) -> list[Found] | Found:
     """Return the graph that DAGMA finds in each data set of a stack, or, with hidden units, in rows (n, p)."""
-    if isinstance(data, np.ndarray):
-        return _fit(data, settings, rules)
-    return [_fit(R, settings, rules) for R in data.R]
+    return fit_each(data, lambda one: _fit(one, settings, rules))
 
 
 def _fit(data: FloatArray, settings: DAGMA, rules: Rules) -> Found:

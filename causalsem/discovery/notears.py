@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from causalsem._values import FloatArray
 from causalsem.discovery.budget import out_of_time
-from causalsem.discovery.dagma import RIDGE, check_continuous
+from causalsem.discovery.continuous_settings import RIDGE, Continuous, fit_each
 from causalsem.discovery.found import Found, Rules
 from causalsem.discovery.stack import Stack
 
@@ -21,33 +21,18 @@ ACYCLIC, MOST_ROUNDS, GROWTH = 1e-6, 12, 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NOTEARS:
+class NOTEARS(Continuous):
     """DAGs with no tears: tr exp(W∘W) = p as an equality constraint (Zheng et al. 2018; networks: Zheng et al. 2020).
 
     Settings as in DAGMA, which is faster and nearer to the truth as a rule.
     """
 
-    hidden: int = 0
-    penalty: float = 0.03
-    threshold: float = 0.15
     steps: int = 60
-    device: str = "auto"
-    seed: int = 0
-    engine: str = "causalsem"
-
-    consumes: ClassVar[str] = "moments"
-    returns: ClassVar[str] = "CPDAG"
-    assumes: ClassVar[tuple[str, ...]] = ("acyclic", "no hidden confounders", "additive noise of like variances")
-
-    def __post_init__(self) -> None:
-        check_continuous(self.hidden, self.penalty, self.threshold, self.steps)
 
 
 def search(data: Stack | FloatArray, settings: NOTEARS, rules: Rules) -> list[Found] | Found:
     """Return the graph that NOTEARS finds in each data set of a stack, or, with hidden units, in rows (n, p)."""
-    if isinstance(data, np.ndarray):
-        return _fit(data, settings, rules)
-    return [_fit(R, settings, rules) for R in data.R]
+    return fit_each(data, lambda one: _fit(one, settings, rules))
 
 
 def _fit(data: FloatArray, settings: NOTEARS, rules: Rules) -> Found:
