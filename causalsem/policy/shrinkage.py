@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self, get_args
 
@@ -18,7 +19,7 @@ TRADED = "where weights are shrunk the reward model is right; the interval leave
 
 
 @dataclass(frozen=True)
-class _Shrunk:
+class _Shrunk(ABC):
     """`level` of shrinking, chosen among candidates by `choose` if None; `folds` of the reward model."""
 
     level: float | None = None
@@ -59,9 +60,9 @@ class _Shrunk:
         """Return the value and its influence function (n,), the level taken as given."""
         return plain_mean(evidence.q_pi + self.weights(evidence.w) * (evidence.r - evidence.q))
 
+    @abstractmethod
     def weights(self, w: FloatArray) -> FloatArray:
         """Return the weights (n,) shrunk at the level."""
-        raise NotImplementedError
 
     def scale(self, levels: FloatArray) -> FloatArray:
         """Return the levels that shrink at these weights."""
