@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from causalsem.effects import AIPW, IPW, CausalForest, CausalNet, DRLearner, Linear, Regression, RLearner, estimate_effect, predict_effects
+from causalsem.effects.methods.balancing import balance_columns, balanced_slope, entropy_balance
 from causalsem.effects.methods.derivative import log_density_slope
-from causalsem.effects.methods.stabilised import density_ratio, weighted_slope
-from causalsem.errors import AssumptionWarning, SettingError
+from causalsem.errors import AssumptionWarning, OverlapError, SettingError
 
 REPEATS = 150
 
@@ -24,9 +24,7 @@ def mild_world(n, seed=0, bend=0.0, pull=0.5):
 def test_intervals_of_a_continuous_treatment_cover_at_their_level(method, given):
     z = []
     for seed in range(REPEATS):
-        # Stabilised weights are good for intervals up to 6 % only, as the estimate says.
-        table = mild_world(500, seed, pull=0.2 if isinstance(method, IPW) else 0.5)
-        estimate = estimate_effect(table, given(), method, seed=seed)
+        estimate = estimate_effect(mild_world(500, seed), given(), method, seed=seed)
         z.append((estimate.value - 1.0) / estimate.se)
     # Three binomial standard errors below 95 %: 3 √(.95 · .05 / 150) = 0.053.
     assert np.mean(np.abs(z) < 1.96) >= 0.897
@@ -86,22 +84,48 @@ def test_the_density_slope_of_a_normal_sample_is_a_line_and_of_a_logistic_one_an
     np.testing.assert_allclose(log_density_slope(logistic)[inside], -np.tanh(logistic[inside] / 2), atol=0.1)
 
 
-def test_stabilised_weights_are_a_ratio_of_densities_and_their_error_that_of_leaving_rows_out():
+def arrays(table):
+    """Return T, X (n, 2) and Y."""
+    return table["t"].to_numpy(), table[["z1", "z2"]].to_numpy(), table["y"].to_numpy()
+
+
+def balanced(T, X, ridge=1e-8):
+    columns = balance_columns((T - T.mean()) / T.std(), (X - X.mean(axis=0)) / X.std(axis=0))
+    return columns, entropy_balance(columns.C, ridge, np.inf)
+
+
+def test_weights_balance_a_continuous_treatment_and_keep_its_and_the_confounders_spread():
+    T, X, _ = arrays(mild_world(800))
+    _, found = balanced(T, X)
+    T, X = (T - T.mean()) / T.std(), (X - X.mean(axis=0)) / X.std(axis=0)
+    assert found.remaining < 1e-6
+    w = found.w / found.w.sum()
+    assert abs(np.corrcoef(T, X[:, 0])[0, 1]) > 0.3
+    for moment in (w @ T, w @ X[:, 0], w @ (T * X[:, 0]), w @ (T**2 * X[:, 0]), w @ (T * X[:, 0] ** 2), w @ T**2 - 1, w @ X[:, 0] ** 2 - 1):
+        assert moment == pytest.approx(0, abs=1e-5)
+
+
+def test_balancing_weights_of_normal_variables_are_the_ratio_of_their_densities():
+    # The ratio f(T)/f(T | z) of normal variables is the exponential of what is balanced, so many rows find it.
     from scipy.stats import norm
 
+    rng = np.random.default_rng(5)
+    z = rng.standard_normal(200_000)
+    t = (0.3 * z + rng.standard_normal(200_000)) / np.sqrt(1.09)
+    _, found = balanced(t, z[:, None])
+    ratio = norm.pdf(t) / norm.pdf(t, 0.3 * z / np.sqrt(1.09), 1 / np.sqrt(1.09))
+    middle = (np.abs(t) < 2) & (np.abs(z) < 2)
+    np.testing.assert_allclose(found.w[middle], ratio[middle], rtol=0.05)
+
+
+def test_the_error_of_a_balanced_slope_is_that_of_leaving_rows_out():
     n = 1000
-    table = mild_world(n, pull=0.2)
-    T, Y, X = table["t"].to_numpy(), table["y"].to_numpy(), np.column_stack([np.ones(n), table[["z1", "z2"]]])
-    ratio = density_ratio(T, X, np.inf)
-    mean = X @ np.linalg.lstsq(X, T, rcond=None)[0]
-    np.testing.assert_allclose(ratio.w, norm.pdf(T, T.mean(), T.std()) / norm.pdf(T, mean, (T - mean).std()))
-    value, psi = weighted_slope(T, Y, ratio)
-    line = np.polyfit(T, Y, 1, w=np.sqrt(ratio.w))
-    assert value == pytest.approx(line[0])
-    left = [weighted_slope(T[k], Y[k], density_ratio(T[k], X[k], np.inf))[0] for k in (np.arange(n) != i for i in range(100))]
+    T, X, Y = arrays(mild_world(n, pull=0.2))
+    value, psi = balanced_slope(T, Y, *balanced(T, X))
+    left = [balanced_slope(T[k], Y[k], *balanced(T[k], X[k]))[0] for k in (np.arange(n) != i for i in range(150))]
     jackknife = (n - 1) * (value - np.array(left))
-    assert np.corrcoef(jackknife, psi[:100])[0, 1] > 0.999
-    assert np.polyfit(psi[:100], jackknife, 1)[0] == pytest.approx(1, abs=0.05)
+    assert np.corrcoef(jackknife, psi[:150])[0, 1] > 0.99
+    assert np.polyfit(psi[:150], jackknife, 1)[0] == pytest.approx(1, abs=0.05)
     assert psi.mean() == pytest.approx(0, abs=1e-10)
 
 
@@ -113,14 +137,14 @@ def test_the_weighted_line_is_that_of_the_dose_response(given):
     assert 0 < estimate.diagnostics["effective_rows"] < 20_000
 
 
-def test_heavy_weights_are_said(linear_world, given):
-    estimate = estimate_effect(linear_world(1000), given(), IPW())
-    assert any("explains 4" in note and "the interval may be too narrow" in note for note in estimate.notes)
-    rng = np.random.default_rng(4)
-    z1 = rng.standard_normal(400)
-    t = 20 * z1 + rng.standard_normal(400)
-    with pytest.warns(AssumptionWarning, match=r"weak overlap: the 400 rows count for only .*use AIPW\(\) or DRLearner\(\)"):
-        estimate_effect(pd.DataFrame({"z1": z1, "t": t, "y": t + z1}), given(["z1"]), IPW(clip=1e-9))
+def test_a_treatment_that_cannot_be_balanced_is_refused(given):
+    for pull in (3.0, 20.0):
+        with pytest.raises(OverlapError, match=r"no weights free 't' of \['z1', 'z2'\].*use AIPW\(\) or Regression\(\)"):
+            estimate_effect(mild_world(400, pull=pull), given(), IPW())
+    with pytest.warns(AssumptionWarning, match=r"the 400 rows count for only .* after weighting by 't''s propensity"):
+        estimate_effect(mild_world(400, pull=1.5), given(), IPW())
+    cut = estimate_effect(mild_world(500), given(), IPW(clip=0.4))
+    assert any("of 500 weights cut to 2.5" in note for note in cut.notes)
 
 
 def test_what_is_of_arms_only_is_said(linear_world, given):

@@ -11,12 +11,12 @@ from scipy.special import expit
 from causalsem._values import BoolArray, FloatArray
 from causalsem.effects.arms import ON_TREATED, check_arms, clip_bound, clip_notes, clipped
 from causalsem.effects.diagnostics import effective_size
+from causalsem.effects.methods.balancing import balance_columns, balanced_slope, entropy_balance
 from causalsem.effects.methods.regression import check_rank
-from causalsem.effects.methods.stabilised import density_ratio, weighted_slope
 from causalsem.effects.multinomial import multinomial
 from causalsem.effects.problem import Fitted, Problem, need_single
 from causalsem.effects.regressions import logistic, logistic_influence, with_intercept
-from causalsem.errors import SettingError, shown
+from causalsem.errors import OverlapError, SettingError, shown
 
 Weights = Literal["inverse", "overlap", "treated"]
 
@@ -31,9 +31,9 @@ class IPW:
     (Li, Morgan & Zaslavsky 2018), stable without overlap; "treated" for the effect on the treated.
     The error accounts for the estimated propensity (Lunceford & Davidian 2004). `normalise=False`: Horvitz–Thompson.
 
-    Rows of a treatment of more than two values weigh by the stabilised densities f(T)/f(T | Z) (Robins, Hernán & Brumback
-    2000), at most 1/clip; the value is the slope of the straight line nearest to the dose–response E[Y | do(T = t)], doses as
-    often as they occur.
+    Rows of a treatment of more than two values get the weights nearest to equal ones that balance it (entropy balancing,
+    Vegetabile et al. 2021), at most 1/clip if a clip is given; the value is the slope of the straight line nearest to the
+    dose–response E[Y | do(T = t)], doses as often as they occur.
     """
 
     weights: Weights = "inverse"
@@ -53,7 +53,7 @@ class IPW:
         if not (problem.is_binary or self.weights == "inverse"):
             raise SettingError(f"weights={self.weights!r} are of two arms; use weights='inverse' for a treatment of more values")
         if not problem.has_arms:
-            return self._density_weighted(problem)
+            return self._balanced(problem)
         check_arms(problem)
         if not problem.is_binary:
             return self._two_of_many(problem)
@@ -72,18 +72,20 @@ class IPW:
         notes = (*clip_notes(moved, problem.n, bound), *whom)
         return Fitted(value, psi, notes, (LOGISTIC,), propensity=raw, weights=w, diagnostics={"mean_untreated": zero})
 
-    def _density_weighted(self, problem: Problem) -> Fitted:
-        """Return the slope of the marginal structural line, weighted by stabilised densities."""
+    def _balanced(self, problem: Problem) -> Fitted:
+        """Return the slope of the marginal structural line under weights that balance the treatment."""
         T, X = problem.T[:, 0], with_intercept(problem.Z)
         check_rank(problem, X)
-        largest = 1 / max(clip_bound(problem.n, self.clip), 1e-12)
-        ratio = density_ratio(T, X, largest)
-        value, psi = weighted_slope(T, problem.Y, ratio)
-        notes = [f"{ratio.moved:,} of {problem.n:,} weights cut to {largest:.3g}"] if ratio.moved else []
-        if ratio.explained > MOST_EXPLAINED:
-            notes.append(f"the adjustment set explains {100 * ratio.explained:.0f} % of {problem.label}; {HEAVY}")
-        told = {"effective_rows": effective_size(ratio.w), "explained": ratio.explained}
-        return Fitted(value, psi, tuple(notes), (NORMAL,), weights=ratio.w, diagnostics=told)
+        largest = np.inf if self.clip is None else 1 / max(clip_bound(problem.n, self.clip), 1e-12)
+        columns = balance_columns((T - T.mean()) / T.std(), X[:, 1:])
+        found = entropy_balance(columns.C, self.ridge, largest)
+        value, psi = balanced_slope(T, problem.Y, columns, found)
+        cut = problem.n - int(found.free.sum())
+        notes = [f"{cut:,} of {problem.n:,} weights cut to {largest:.3g}"] if cut else []
+        if found.remaining > MOST_REMAINING:
+            raise OverlapError(f"no overlap: no weights free {problem.label} of {shown(problem.adjustment)}; {LEAN}")
+        told = {"effective_rows": effective_size(found.w), "imbalance": found.remaining}
+        return Fitted(value, psi, tuple(notes), (TILTED,), weights=found.w, diagnostics=told)
 
     def _two_of_many(self, problem: Problem) -> Fitted:
         """Return the contrast of two levels among several, propensities by a multinomial logistic regression of all."""
@@ -107,10 +109,13 @@ class IPW:
 
 
 LOGISTIC = "the log-odds of treatment are linear in the adjustment variables"
-NORMAL = "treatment given the adjustment variables is normal, its mean linear in them, its variance the same everywhere"
-# For normal variables E[w⁴], on which the error's own error rests, is finite only below R² = 1/16, and E[w²] below 1/4.
-MOST_EXPLAINED = 1 / 16
-HEAVY = "above 6 % stabilised weights have heavy tails, so the interval may be too narrow: AIPW() and DRLearner() do without them"
+TILTED = (
+    "given the treatment the outcome is linear in the adjustment variables and their squares, or the log-weights that free the treatment "
+    "of them are linear in what is balanced, as they are for a normal treatment whose mean is linear in them"
+)
+# Means that stay this many standard deviations from nought are no longer a price of the small prior on the log-weights.
+MOST_REMAINING = 0.1
+LEAN = "use AIPW() or Regression(), which lean on the outcome's shape where few rows could have been given another dose"
 
 WHOM = {
     "overlap": "the effect among rows that could go either way (overlap weights), not the average over all rows",
