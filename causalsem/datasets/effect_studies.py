@@ -11,7 +11,7 @@ from scipy.special import expit
 from causalsem._values import FloatArray
 from causalsem.behaviour import BehaviourTable
 from causalsem.behaviour.table import Role
-from causalsem.datasets.public_files import PathLike, need_columns, read_csv, the_file
+from causalsem.datasets.public_files import PathLike, folder_of, need_columns, need_numbers, one_file, read_csv, the_file
 from causalsem.errors import DataError, SettingError, shown
 
 IHDP_TRAITS = tuple(f"x{k}" for k in range(1, 26))
@@ -48,6 +48,8 @@ def load_twins(path: PathLike, *, strength: float = 1.0, seed: int = 0) -> Behav
     weights uniform in ±`strength`/10 of standardised traits; 0 makes an experiment). `path` is Twin_data.csv(.gz). Its truth is
     `twins_truth(path)`. Cite Almond, Chay & Lee (2005) and Louizos et al. (2017); NBER's linked births are US public data.
     """
+    if not (isinstance(strength, (int, float)) and 0 <= strength < np.inf):
+        raise SettingError(f"strength={strength!r}; hand in a number, 0 for an experiment, 1 for weights as published")
     frame = _twins(path)
     traits = tuple(name for name in frame if name not in TWIN_OUTCOMES)
     rng = np.random.default_rng(seed)
@@ -76,7 +78,7 @@ def load_lalonde(folder: PathLike, *, controls: Controls = "experiment") -> Beha
     columns = ("treat", *LALONDE_TRAITS, "re78")
     frame = need_columns(read_csv(the_file(folder, "nsw_mixtape.csv")), columns, folder)
     if controls == "survey":
-        survey = need_columns(read_csv(the_file(folder, "cps_mixtape.csv")), columns, folder)
+        survey = need_columns(read_csv(the_file(folder_of(folder), "cps_mixtape.csv")), columns, folder)
         frame = pd.concat([frame[frame["treat"] == 1], survey], ignore_index=True)
     return _study(frame, "treat", "re78", LALONDE_TRAITS)
 
@@ -87,7 +89,7 @@ def _study(frame: pd.DataFrame, treatment: str, outcome: str, traits: tuple[str,
 
 
 def _ihdp(path: PathLike) -> pd.DataFrame:
-    frame = read_csv(path, header=None)
+    frame = read_csv(one_file(path, "ihdp_npci_*.csv"), header=None)
     if frame.shape[1] != len(IHDP_COLUMNS) or not set(np.unique(frame.iloc[:, 0])) <= {0, 1}:
         found = f"{frame.shape[1]} columns, the first with {frame.iloc[:, 0].nunique()} values"
         raise DataError(f"{path} has {found}; IHDP has 30 without a header line, the first 0 or 1")
@@ -95,6 +97,7 @@ def _ihdp(path: PathLike) -> pd.DataFrame:
 
 
 def _twins(path: PathLike) -> pd.DataFrame:
-    frame = read_csv(path)
+    frame = read_csv(one_file(path, "Twin_data.csv"))
     # The public file quotes some names with one kind of quote on the left and another on the right.
-    return need_columns(frame.rename(columns=lambda name: str(name).strip(" '’‘\"")), TWIN_OUTCOMES, path)
+    frame = need_columns(frame.rename(columns=lambda name: str(name).strip(" '’‘\"")), TWIN_OUTCOMES, path)
+    return need_numbers(frame, frame.columns, path)

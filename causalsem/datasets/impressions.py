@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from causalsem.behaviour import BehaviourTable
 from causalsem.behaviour.origin import Level
 from causalsem.behaviour.table import Role
-from causalsem.datasets.public_files import PathLike, need_columns, read_csv, the_file
+from causalsem.datasets.public_files import PathLike, folder_of, need_columns, need_numbers, read_csv, the_file
 from causalsem.errors import DataError, SettingError, shown
 from causalsem.policy import LoggedFeedback
 
@@ -50,14 +51,25 @@ def load_ali_ccp(folder: PathLike, *, part: Part = "train", rows: int | None = N
     skeleton = read_csv(path, header=None, nrows=rows, dtype=str)
     if skeleton.shape[1] != 6:
         raise DataError(f"{path} has {skeleton.shape[1]} columns; Ali-CCP's skeleton has 6: id, click, buy, index, count, features")
-    common = read_csv(the_file(folder, f"common_features_{part}.csv"), header=None, dtype=str)
+    place = the_file(folder_of(folder), f"common_features_{part}.csv")
+    common = read_csv(place, header=None, dtype=str)
+    if common.shape[1] != 3:
+        raise DataError(f"{place} has {common.shape[1]} columns; Ali-CCP's common features have 3: index, count, features")
     shared = dict(zip(common[0], common[2], strict=True))
     absent = [index for index in skeleton[3] if index not in shared]
     if absent:
         raise DataError(f"{len(absent):,} impressions name common features that are not there, the first {absent[0]!r}; the files differ")
-    told = [_fields(own) | _fields(shared[index]) for own, index in zip(skeleton[5], skeleton[3], strict=True)]
+    need_numbers(skeleton, [1, 2], path)
+    try:
+        told = [_fields(own) | _fields(shared[index]) for own, index in zip(skeleton[5], skeleton[3], strict=True)]
+    except ValueError as error:
+        raise DataError(f"{path}: {error}; the codes of Ali-CCP's fields are numbers") from error
+    for field, what in ((USER_FIELD, "user"), (ITEM_FIELD, "item")):
+        without = [row for row, fields in enumerate(told) if field not in fields]
+        if without:
+            raise DataError(f"{len(without):,} impressions of {path} have no field {field} (the {what}), the first in row {without[0]}")
     columns = {f"field_{field}": [row.get(field, np.nan) for row in told] for field in (*USER_FIELDS, *ITEM_FIELDS, *CONTEXT_FIELDS)}
-    keys = {"user": [row.get(USER_FIELD) for row in told], "item": [row.get(ITEM_FIELD) for row in told]}
+    keys = {"user": [row[USER_FIELD] for row in told], "item": [row[ITEM_FIELD] for row in told]}
     frame = pd.DataFrame({**keys, **columns, "click": skeleton[1].astype(float), "buy": skeleton[2].astype(float)})
     roles: dict[str, Role] = {"click": "behaviour", "buy": "outcome", **dict.fromkeys(columns, "trait")}
     levels: dict[str, Level] = dict.fromkeys((f"field_{field}" for field in USER_FIELDS), "user")
@@ -67,6 +79,15 @@ def load_ali_ccp(folder: PathLike, *, part: Part = "train", rows: int | None = N
         levels=levels,
         tiers=(tuple(columns), ("click",), ("buy",)),
     )  # fmt: skip
+
+
+def _times(column: pd.Series, file: Path) -> pd.Series:
+    """Return the times of a column of ISO 8601 texts, or raise DataError for the first that is none."""
+    times = pd.to_datetime(column.astype(str), format="ISO8601", utc=True, errors="coerce")
+    if times.isna().any():
+        row = int(times.isna().to_numpy().argmax())
+        raise DataError(f"{file} has the timestamp {column.iloc[row]!r} in row {row}; Open Bandit's are like 2019-11-24 00:00:00+00:00")
+    return times
 
 
 def _fields(text: str) -> dict[str, float]:
@@ -90,6 +111,7 @@ def load_online_shoppers(path: PathLike) -> BehaviourTable:
     odd = sorted(set(frame["Month"]) - set(MONTHS))
     if odd:
         raise DataError(f"{file} has unknown months {shown(odd)}; they are {shown(MONTHS)}", columns=["Month"])
+    need_numbers(frame, [name for name in frame if name not in ("Month", "VisitorType")], file)
     visitors = pd.get_dummies(frame["VisitorType"], prefix="VisitorType", prefix_sep="=")
     frame = frame.assign(Month=frame["Month"].map({month: k + 1 for k, month in enumerate(MONTHS)})).drop(columns="VisitorType")
     frame = pd.concat([frame, visitors], axis=1).astype(float)
@@ -118,7 +140,7 @@ def load_open_bandit(
     users = [name for name in frame if str(name).startswith("user_feature_")]
     counts = [name for name in frame if str(name).startswith("user-item_affinity_")] if affinity else []
     return LoggedFeedback.from_frame(
-        frame.assign(timestamp=pd.to_datetime(frame["timestamp"], format="ISO8601", utc=True)),
+        need_numbers(frame, ["click", "propensity_score", *counts], file).assign(timestamp=_times(frame["timestamp"], file)),
         action="item_id",
         outcomes=["click"],
         context=[*users, *counts],

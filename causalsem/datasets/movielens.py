@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,21 +19,22 @@ class Format(NamedTuple):
 
     separator: str
     ratings: Sequence[str] | None
-    users: tuple[str, Mapping[int, str]] | None
+    users: tuple[str, Sequence[str]] | None
     films: tuple[str, str]
 
 
 RATINGS = ("userId", "movieId", "rating", "timestamp")
-# Place of the column → its name, in the users' files of the two old editions.
+FILMS = ("movieId", "title", "genres")
 FORMATS = {
-    "u.data": Format("\t", RATINGS, ("u.user", {0: "userId", 1: "age", 2: "gender"}), ("u.item", "|")),
-    "ratings.dat": Format("::", RATINGS, ("users.dat", {0: "userId", 2: "age", 1: "gender"}), ("movies.dat", "::")),
+    "u.data": Format("\t", RATINGS, ("u.user", ("userId", "age", "gender", "occupation", "zip")), ("u.item", "|")),
+    "ratings.dat": Format("::", RATINGS, ("users.dat", ("userId", "gender", "age", "occupation", "zip")), ("movies.dat", "::")),
     "ratings.csv": Format(",", None, None, ("movies.csv", ",")),
 }
 GENRES = [
     *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy"),
     *("Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
 ]
+OLD_FILMS = ("movieId", "title", "released", "released on video", "address", *GENRES)
 
 
 def load_movielens(path: PathLike, *, engine: DuckDB | None = None) -> EventLog:
@@ -46,8 +48,7 @@ def load_movielens(path: PathLike, *, engine: DuckDB | None = None) -> EventLog:
     told = FORMATS.get(file.name.removesuffix(".gz"))
     if told is None:
         raise DataError(f"{file.name} is none of MovieLens' files; hand in u.data, ratings.dat or ratings.csv")
-    named = {} if told.ratings is None else {"header": None, "names": list(told.ratings)}
-    ratings = read_csv(file, sep=told.separator, engine="python" if len(told.separator) > 1 else "c", **named)
+    ratings = read_csv(file) if told.ratings is None else _headless(file, told.separator, told.ratings, "utf-8")
     return EventLog.from_frame(
         need_columns(ratings, RATINGS, file)[list(RATINGS)].assign(type="review"),
         user="userId",
@@ -65,8 +66,7 @@ def _users(folder: Path, told: Format) -> pd.DataFrame | None:
     if told.users is None or (path := any_file(folder, told.users[0])) is None:
         return None
     separator = "|" if told.users[0] == "u.user" else told.separator
-    frame = read_csv(path, sep=r"\|" if separator == "|" else separator, engine="python", header=None, encoding="latin-1")
-    frame = frame.rename(columns=dict(told.users[1]))
+    frame = _headless(path, separator, told.users[1])
     return frame[["userId", "age"]].assign(female=(frame["gender"] == "F") * 1.0)
 
 
@@ -76,10 +76,15 @@ def _films(folder: Path, told: Format) -> pd.DataFrame | None:
     if path is None:
         return None
     if separator == "|":
-        frame = read_csv(path, sep=r"\|", engine="python", header=None, encoding="latin-1")
-        return frame[[0, *frame.columns[-len(GENRES) :]]].set_axis(["movieId", *GENRES], axis=1)
-    if separator == "::":
-        frame = read_csv(path, sep=separator, engine="python", header=None, encoding="latin-1", names=["movieId", "title", "genres"])
-    else:
-        frame = read_csv(path)
-    return pd.concat([frame[["movieId"]], frame["genres"].str.get_dummies("|").astype(float)], axis=1)
+        return _headless(path, separator, OLD_FILMS)[["movieId", *GENRES]]
+    frame = _headless(path, separator, FILMS) if separator == "::" else need_columns(read_csv(path), FILMS, path)
+    genres = frame["genres"].astype("string").str.get_dummies("|").astype(float)
+    return pd.concat([frame[["movieId"]], genres], axis=1)
+
+
+def _headless(path: Path, separator: str, columns: Sequence[str], encoding: str = "latin-1") -> pd.DataFrame:
+    """Return the table of a file without a header line, or raise DataError when it has more or fewer columns."""
+    frame = read_csv(path, sep=re.escape(separator), engine="python", header=None, encoding=encoding)
+    if frame.shape[1] != len(columns):
+        raise DataError(f"{path} has {frame.shape[1]} columns; MovieLens has {len(columns)} there, parted by {separator!r}")
+    return frame.set_axis(list(columns), axis=1)

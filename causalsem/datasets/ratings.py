@@ -12,8 +12,8 @@ from causalsem._values import FloatArray
 from causalsem.behaviour import BehaviourTable
 from causalsem.behaviour.origin import Level
 from causalsem.behaviour.table import Role
-from causalsem.datasets.public_files import PathLike, read_csv, read_matrix, the_file
-from causalsem.errors import DataError, FileError, SettingError, shown
+from causalsem.datasets.public_files import PathLike, folder_of, read_csv, read_lines, read_matrix, the_file
+from causalsem.errors import DataError, SettingError, shown
 
 Part = Literal["train", "test"]
 
@@ -29,7 +29,10 @@ def load_coat(folder: PathLike, *, part: Part = "train") -> BehaviourTable:
     path = the_file(folder, *names)
     ratings = read_matrix(path).to_numpy(dtype=np.float64)
     users, items = ratings.shape
-    sides = {side: _features(Path(folder), side, count) for side, count in (("user", users), ("item", items))}
+    if not np.isin(ratings, range(6)).all():
+        odd = ratings[~np.isin(ratings, range(6))][0]
+        raise DataError(f"{path} holds {odd:g}; ratings are 1 to 5, and 0 where there is none")
+    sides = {side: _features(folder_of(folder), side, count) for side, count in (("user", users), ("item", items))}
     at = {"user": np.repeat(np.arange(users), items), "item": np.tile(np.arange(items), users)}
     flat = ratings.ravel()
     columns = {**at, "rated": (flat > 0) * 1.0, "rating": np.where(flat > 0, flat, np.nan)}
@@ -58,8 +61,13 @@ def load_yahoo_r3(folder: PathLike, *, part: Part = "train") -> BehaviourTable:
     stem = "ydata-ymusic-rating-study-v1_0"
     path = the_file(folder, *_known(part, {p: (f"{stem}-{p}.txt", f"*/{stem}-{p}.txt") for p in get_args(Part)}))
     frame = read_csv(path, sep="\t", header=None)
-    if frame.shape[1] != 3 or not frame.iloc[:, 2].isin(range(1, 6)).all():
+    if frame.shape[1] != 3:
         raise DataError(f"{path} has {frame.shape[1]} columns; Yahoo! R3 has user, song and a rating from 1 to 5, parted by tabs")
+    odd = frame.loc[~frame[2].isin(range(1, 6)), 2]
+    if len(odd):
+        raise DataError(
+            f"{path} has the rating {odd.iloc[0]} in line {odd.index[0] + 1}; Yahoo! R3 has user, song and a rating from 1 to 5"
+        )
     frame = frame.set_axis(["user", "item", "rating"], axis=1)
     return BehaviourTable.from_frame(frame, user="user", item="item", roles={"rating": "outcome"})
 
@@ -73,10 +81,14 @@ def _known(part: str, names: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
 def _features(folder: Path, side: str, count: int) -> pd.DataFrame:
     """Return the one-hot traits of one side, named as the map beside them says."""
     place = folder / "user_item_features"
-    values, labels = read_matrix(the_file(place, f"{side}_features.ascii")), place / f"{side}_features_map.txt"
-    if not labels.is_file():
-        raise FileError(f"no {labels.name} in {place}; hand in the folder that holds user_item_features/", path=labels)
-    names = [f"{side} {line.strip()}" for line in labels.read_text(encoding="utf-8").splitlines() if line.strip()]
+    values = read_matrix(the_file(place, f"{side}_features.ascii"))
+    names = [f"{side} {line}" for line in read_lines(the_file(place, f"{side}_features_map.txt"))]
     if values.shape != (count, len(names)):
-        raise DataError(f"{side}_features.ascii has {values.shape} numbers for {count} {side}s and {len(names)} names; the files differ")
+        raise DataError(
+            f"{side}_features.ascii has {len(values)} rows of {values.shape[1]} numbers, but there are {count} {side}s and "
+            f"{len(names)} names in {side}_features_map.txt; take the files of one edition"
+        )
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        raise DataError(f"{side}_features_map.txt names {shown(twice)} more than once; give every trait its own name", columns=twice)
     return values.set_axis(names, axis=1)

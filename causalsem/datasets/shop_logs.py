@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from causalsem.behaviour import DuckDB, EventLog
-from causalsem.datasets.public_files import PathLike, the_file
+from causalsem.datasets.public_files import PathLike, read_csv, the_file
+from causalsem.errors import DataError
 
 TAOBAO_COLUMNS = ("user", "item", "category", "behaviour", "time")
 # The nine days the file is about, in Chinese time; a few of its rows are from other years.
@@ -17,8 +20,10 @@ def load_taobao(path: PathLike, *, engine: DuckDB | None = None) -> EventLog:
     item's `category` is context, for a few items change theirs; rows outside the nine days are dropped and counted.
     Cite Zhu et al. (2018); Tianchi data set 649, research use under its terms.
     """
+    file = the_file(path, "UserBehavior.csv")
+    _need_five(file)
     return EventLog.read(
-        the_file(path, "UserBehavior.csv"),
+        file,
         user="user",
         item="item",
         behaviour="behaviour",
@@ -29,6 +34,18 @@ def load_taobao(path: PathLike, *, engine: DuckDB | None = None) -> EventLog:
         end=TAOBAO_DAYS[1],
         engine=engine,
     )
+
+
+def _need_five(file: Path) -> None:
+    """Raise DataError unless the first line has Taobao's columns; an empty file is for `EventLog.read` to refuse."""
+    if file.stat().st_size == 0:
+        return
+    found = read_csv(file, header=None, nrows=1, sep=None, engine="python").shape[1]
+    if found != len(TAOBAO_COLUMNS):
+        told = ", ".join(TAOBAO_COLUMNS)
+        raise DataError(
+            f"{file} has {found} columns; Taobao's has {len(TAOBAO_COLUMNS)} ({told}); read others with EventLog.read(columns=…)"
+        )
 
 
 def load_retailrocket(path: PathLike, *, engine: DuckDB | None = None) -> EventLog:

@@ -8,8 +8,8 @@ from typing import Literal, get_args
 import pandas as pd
 
 from causalsem.behaviour import DuckDB, EventLog
-from causalsem.datasets.public_files import PathLike, any_file, read_csv, the_file, view_csv
-from causalsem.errors import SettingError, shown
+from causalsem.datasets.public_files import PathLike, any_file, read_csv, rows_of, the_file, view_csv
+from causalsem.errors import SettingError, check_kind, shown
 
 Matrix = Literal["big", "small"]
 Part = Literal["standard", "random"]
@@ -35,10 +35,11 @@ def load_kuairec(folder: PathLike, *, matrix: Matrix = "big", watched: float = 1
     """
     if matrix not in get_args(Matrix):
         raise SettingError(f"unknown matrix {matrix!r}; use one of {shown(get_args(Matrix))}")
+    check_kind(watched, (int, float), "watched", "hand in the share of a video's length that counts as watched, such as 1.0")
     con = (engine or DuckDB()).connect()
     path = the_file(folder, f"{matrix}_matrix.csv", f"data/{matrix}_matrix.csv")
-    view_csv(con, path, "shown", ("user_id", "video_id", "timestamp", "watch_ratio"))
-    events = con.execute(WATCHED, {"watched": watched}).to_arrow_table()
+    view_csv(con, path, "shown", ("user_id", "video_id", "timestamp"), ("watch_ratio",))
+    events = rows_of(con, WATCHED, path, {"watched": watched})
     users, items = any_file(path.parent, "user_features.csv"), any_file(path.parent, "item_categories.csv")
     return EventLog.from_frame(
         events,
@@ -67,14 +68,14 @@ def load_kuairand(folder: PathLike, *, part: Part = "standard", engine: DuckDB |
     first = the_file(folder, f"log_{part}_*.csv", f"data/log_{part}_*.csv")
     files = [first] if Path(folder).is_file() else sorted(first.parent.glob(f"log_{part}_*.csv*"))
     for k, path in enumerate(files):
-        view_csv(con, path, f"log{k}", ("user_id", "video_id", "time_ms", *KUAIRAND_SIGNALS, "play_time_ms", "duration_ms"))
+        view_csv(con, path, f"log{k}", ("user_id", "video_id"), KUAIRAND_NUMBERS)
     logs = con.view("log0")
     for k in range(1, len(files)):
         logs = logs.union(con.view(f"log{k}"))
     logs.create_view("shown")
     users = any_file(first.parent, "user_features_*.csv", "user_features.csv")
     return EventLog.from_frame(
-        con.sql(PLAYED).to_arrow_table(),
+        rows_of(con, PLAYED, first),
         user="user_id",
         item="video_id",
         behaviour="type",
@@ -85,7 +86,7 @@ def load_kuairand(folder: PathLike, *, part: Part = "standard", engine: DuckDB |
     )
 
 
-KUAIRAND_SIGNALS = ("is_click", "is_like", "is_comment")
+KUAIRAND_NUMBERS = ("time_ms", "is_click", "is_like", "is_comment", "play_time_ms", "duration_ms")
 
 WATCHED = """
 SELECT user_id, video_id, unnest(CASE WHEN watch_ratio >= $watched THEN ['exposure', 'browse'] ELSE ['exposure'] END) AS type,

@@ -37,8 +37,17 @@ def test_another_file_is_not_taken_for_ihdp(tmp_path):
     path.write_text("1,2,3\n0,1,2\n")
     with pytest.raises(DataError, match=r"has 3 columns.*IHDP has 30 without a header"):
         load_ihdp(path)
-    with pytest.raises(FileError, match=r"cannot read .*missing"):
+    with pytest.raises(FileError, match=r"missing\.csv is not there; hand in the folder that holds ihdp_npci_\*\.csv"):
         load_ihdp(tmp_path / "missing.csv")
+
+
+def test_a_folder_of_one_replication_will_do_and_one_of_several_asks_which(tmp_path):
+    line = ",".join(["1", "5.5", "4.25", "3.25", "6.75", *map(str, range(25))])
+    (tmp_path / "ihdp_npci_4.csv").write_text(f"{line}\n0{line[1:]}\n")
+    assert len(load_ihdp(tmp_path)) == 2
+    (tmp_path / "ihdp_npci_5.csv").write_text(f"{line}\n0{line[1:]}\n")
+    with pytest.raises(FileError, match=r"holds 2 files ihdp_npci_\*\.csv; hand in one of them, such as .*ihdp_npci_4"):
+        load_ihdp(tmp_path)
 
 
 def test_one_twin_of_each_pair_is_seen(tmp_path):
@@ -66,6 +75,22 @@ def test_the_survey_takes_the_place_of_the_programmes_controls(tmp_path):
     (tmp_path / "cps_mixtape.csv.gz").unlink()
     with pytest.raises(FileError, match=r"no cps_mixtape\.csv \(plain or \.gz\)"):
         load_lalonde(tmp_path, controls="survey")
+
+
+def test_the_survey_lies_beside_the_file_that_was_handed_in(tmp_path):
+    columns = "treat,age,educ,black,hisp,marr,nodegree,re74,re75,re78"
+    (tmp_path / "nsw_mixtape.csv").write_text(f"{columns}\n1,20,10,1,0,0,1,0,0,5000\n0,30,10,1,0,0,1,0,0,4000\n")
+    with pytest.raises(FileError, match=r"no cps_mixtape\.csv"):
+        load_lalonde(tmp_path / "nsw_mixtape.csv", controls="survey")
+
+
+def test_words_and_odd_strengths_are_refused_by_name(tmp_path):
+    path = tmp_path / "Twin_data.csv"
+    path.write_text("'anemia','outcome(t=0)’,'outcome(t=1)’\n2,9999,9999\nsome,3,9999\n")
+    with pytest.raises(DataError, match=r"column 'anemia' of .*holds numbers, but 'some' in row 1"):
+        load_twins(path)
+    with pytest.raises(SettingError, match="strength=-1"):
+        load_twins(path, strength=-1)
 
 
 def test_the_real_studies_have_their_published_sizes_and_effects(real):

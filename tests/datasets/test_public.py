@@ -10,7 +10,7 @@ import pytest
 
 from causalsem import datasets
 from causalsem.datasets import PUBLIC, coat_propensities
-from causalsem.errors import DataError, DataWarning, FileError, InputError, SettingError
+from causalsem.errors import DataError, DataWarning, FileError, InputError, NoRowsError, SettingError
 
 # Lines as the publishers write them: file → text, below the folder the user hands in.
 IHDP_LINE = ",".join(["1", "5.5", "4.25", "3.25", "6.75", *map(str, range(25))])
@@ -154,7 +154,7 @@ def test_coat_is_all_pairs_with_what_was_rated_and_the_traits_of_both_sides(fold
     with pytest.raises(SettingError, match="unknown part 'dev'"):
         datasets.load_coat(place, part="dev")
     (place / "user_item_features" / "item_features.ascii").write_text("1 0\n0 1\n1 1\n")
-    with pytest.raises(DataError, match="the files differ"):
+    with pytest.raises(DataError, match="3 rows of 2 numbers, but there are 3 items and 1 names"):
         datasets.load_coat(place)
 
 
@@ -216,6 +216,67 @@ def test_a_compressed_file_and_a_path_to_the_file_do_as_well(folder):
     assert log.to_pandas()["behaviour"].tolist() == ["browse", "buy"]
     with pytest.warns(DataWarning, match="1 impossible times"):
         assert datasets.load_taobao(place / "UserBehavior.csv.gz").n_users == 1
+
+
+WORDS = {
+    "ali_ccp": ("sample_skeleton_train.csv", "1,0,0,aa", "1,never,0,aa", "column 1 of .*'never' in row 0"),
+    "coat": ("train.ascii", "1 0 2", "1 x 2", "'x' in row 1"),
+    "kuairand": ("log_standard_4_08_to_4_21_1k.csv", "1649390400000,1", "1649390400000,yes", 'Line: 2.*column "is_click".*"yes"'),
+    "kuairec": ("big_matrix.csv", "1.273397", "most", 'Line: 2.*column "watch_ratio".*"most"'),
+    "lalonde": ("nsw_mixtape.csv", "37,11", "old,11", "column 'age' holds text"),
+    "online_shoppers": ("online_shoppers_intention.csv", "4,52.0", "many,52.0", "column 'Administrative' of .*'many' in row 1"),
+    "open_bandit": ("random/all/all.csv", "2019-11-24 00:00:01+00:00", "later", "timestamp 'later' in row 1"),
+    "yahoo_r3": ("ydata-ymusic-rating-study-v1_0-train.txt", "35\t1", "35\t7", "rating 7 in line 2"),
+}
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_a_word_among_the_numbers_is_shown_with_its_place(name, folder):
+    place, (file, old, new, told) = folder(name), WORDS[name]
+    text = (place / file).read_text(encoding="utf-8")
+    assert old in text
+    (place / file).write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises((InputError, FileError), match=told):
+        PUBLIC[name].load(place)
+
+
+@pytest.mark.parametrize("name", ["kuairand", "kuairec", "retailrocket", "open_bandit", "online_shoppers", "lalonde"])
+def test_a_header_without_rows_is_no_data(name, folder):
+    place = folder(name)
+    for file in place.rglob("*.csv"):
+        file.write_text(file.read_text(encoding="utf-8").split("\n")[0] + "\n", encoding="utf-8")
+    with pytest.raises(NoRowsError, match="no rows"):
+        PUBLIC[name].load(place)
+
+
+def test_files_of_other_widths_are_refused_by_their_count(folder, tmp_path):
+    place = folder("taobao")
+    (place / "UserBehavior.csv").write_text("1,2268318,2520377,pv,1511544070,more\n")
+    with pytest.raises(DataError, match=r"has 6 columns; Taobao's has 5 \(user, item, category, behaviour, time\)"):
+        datasets.load_taobao(place)
+    (tmp_path / "ratings.dat").write_text("1::1193::5::978300760::x\n")
+    with pytest.raises(DataError, match="has 5 columns; MovieLens has 4 there"):
+        datasets.load_movielens(tmp_path / "ratings.dat")
+
+
+def test_other_files_are_sought_beside_the_one_handed_in(folder):
+    coat = folder("coat")
+    assert datasets.load_coat(coat / "test.ascii").column("rated").sum() == 2
+    assert len(datasets.load_ali_ccp(folder("ali_ccp") / "sample_skeleton_train.csv")) == 3
+
+
+def test_ratings_and_traits_of_coat_that_cannot_be_are_refused(folder):
+    place = folder("coat")
+    names = place / "user_item_features" / "user_features_map.txt"
+    names.write_text("gender:men\ngender:men")
+    with pytest.raises(DataError, match=r"names \['user gender:men'\] more than once"):
+        datasets.load_coat(place)
+    (place / "train.ascii").write_text("0 5 0\n1 0\n")
+    with pytest.raises(DataError, match=r"line 2 of .* has 2 numbers where others have 3"):
+        datasets.load_coat(place)
+    (place / "train.ascii").write_text("0 7 0\n1 0 2\n")
+    with pytest.raises(DataError, match="holds 7; ratings are 1 to 5"):
+        datasets.load_coat(place)
 
 
 def test_sessions_become_numbers(folder):
