@@ -21,7 +21,8 @@ import numpy as np
 import pandas as pd
 
 from causalsem.behaviour import BehaviourTable
-from causalsem.errors import AssumptionWarning
+from causalsem.datasets.public_files import read_matrix, the_file
+from causalsem.errors import AssumptionWarning, InputError
 from causalsem.identify import AdjustmentSet, Query
 from causalsem.networks import Multilevel, TwoTower
 from causalsem.outcome import fit_outcome
@@ -40,13 +41,40 @@ MODELS = {
     "two towers ratings": ("rating", True, TwoTower(), "naive"),
     "two towers dr": ("good", True, TwoTower(), "dr"),
 }
+# A model is no news unless it beats the simplest one.
+ALWAYS = (DEFAULT, "one-hot logistic")
 METRICS = ("auc", "gauc", "ndcg5", "ndcg5_skip")
 
 
-def pairs_of(ratings: np.ndarray, folder: Path) -> tuple[BehaviourTable, tuple[str, ...]]:
+def read(train: Path, test: Path, folder: Path) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Return the ratings given and asked for, (users, items), 0 where there is none, and the features of both sides."""
+    for file in (train, test):
+        if not file.is_file():
+            raise SystemExit(f"no file {file}; check the path")
+    ratings, asked = (read_matrix(file).to_numpy(float) for file in (train, test))
+    if ratings.shape != asked.shape:
+        raise SystemExit(
+            f"{train} has {ratings.shape} users and items, {test} {asked.shape}; both need a row per user and a column per item, "
+            "the same ones in the same order, and 0 where there is no rating"
+        )
+    for file, matrix in ((train, ratings), (test, asked)):
+        if not np.isin(matrix, range(6)).all():
+            raise SystemExit(f"{file} holds {matrix[~np.isin(matrix, range(6))][0]:g}; ratings are 1 to 5, and 0 where there is none")
+    for file, good in ((train, ratings[ratings > 0] >= GOOD), (test, asked[asked > 0] >= GOOD)):
+        if len(np.unique(good)) < 2:
+            raise SystemExit(f"{file} has no ratings on both sides of {GOOD} ({good.sum()} of {len(good)} are positive); nothing to rank")
+    sides = {}
+    for side, count in zip(("user", "item"), ratings.shape, strict=True):
+        file = the_file(folder, f"{side}_features.ascii")
+        sides[side] = read_matrix(file).to_numpy(float)
+        if len(sides[side]) != count:
+            raise SystemExit(f"{file} has {len(sides[side])} rows for {count} {side}s of {train}; it needs one for each")
+    return ratings, asked, sides
+
+
+def pairs_of(ratings: np.ndarray, sides: dict[str, np.ndarray]) -> tuple[BehaviourTable, tuple[str, ...]]:
     """Return every user × item with `rated`, `rating` and `good` (NaN where not rated) and the features of both sides."""
     users, items = ratings.shape
-    sides = {side: np.loadtxt(folder / f"{side}_features.ascii", ndmin=2) for side in ("user", "item")}
     at = {"user": np.repeat(np.arange(users), items), "item": np.tile(np.arange(items), users)}
     flat = ratings.ravel()
     columns = {"user": at["user"], "item": at["item"], "rated": (flat > 0) * 1.0}
@@ -69,11 +97,12 @@ def trivial(ratings: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def fitted(ratings: np.ndarray, folder: Path) -> dict[str, np.ndarray]:
-    """Return the score matrix of every model, learnt from the self-selected ratings alone."""
-    pairs, features = pairs_of(ratings, folder)
+def fitted(ratings: np.ndarray, sides: dict[str, np.ndarray], names: list[str]) -> dict[str, np.ndarray]:
+    """Return the score matrix of some models, learnt from the self-selected ratings alone."""
+    pairs, features = pairs_of(ratings, sides)
     found = {}
-    for name, (outcome, traits, network, loss) in MODELS.items():
+    for name in names:
+        outcome, traits, network, loss = MODELS[name]
         adjust = AdjustmentSet(Query("rated", outcome), features if traits else (), "given")
         start = time.process_time()
         with warnings.catch_warnings():
@@ -178,18 +207,26 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--times", type=int, default=500, help="bootstrap samples of users")
-    parser.add_argument("--models", help="names separated by commas; the default is always among them")
+    parser.add_argument("--models", help="names separated by commas; " + " and ".join(ALWAYS) + " are always among them")
     chosen = parser.parse_args()
-    if chosen.models:
-        for name in set(MODELS) - {DEFAULT, *chosen.models.split(",")}:
-            del MODELS[name]
-    ratings, asked = np.loadtxt(chosen.train), np.loadtxt(chosen.test)
-    scores = trivial(ratings) | fitted(ratings, chosen.features)
+    wanted = chosen.models.split(",") if chosen.models else list(MODELS)
+    if odd := set(wanted) - set(MODELS):
+        parser.error(f"unknown models {', '.join(sorted(odd))}; they are {', '.join(MODELS)}")
+    if chosen.json and not chosen.json.parent.is_dir():
+        parser.error(f"cannot write {chosen.json}: folder {chosen.json.parent} does not exist; make it first")
+    try:
+        ratings, asked, sides = read(chosen.train, chosen.test, chosen.features)
+    except InputError as error:
+        raise SystemExit(str(error)) from error
+    scores = trivial(ratings) | fitted(ratings, sides, [name for name in MODELS if name in (*ALWAYS, *wanted)])
     again = {"": None, ", without pairs of the log": ratings > 0}
     written = {}
     for threshold in (GOOD, GOOD + 1):
         for how, left_out in again.items():
             test = Test(asked, threshold, left_out)
+            if len(np.unique(test.label)) < 2:
+                print(f"\nrating ≥ {threshold}{how}: {test.label.sum():.0f} of {len(test.label)} are positive, so there is nothing to rank")
+                continue
             n = len(test.users)
             draws = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=chosen.times).astype(float)
             key = f"rating ≥ {threshold}{how}"
