@@ -46,8 +46,9 @@ def load_twins(path: PathLike, *, strength: float = 1.0, seed: int = 0) -> Behav
     """Return 11,400 pairs of twins: `treatment` says which twin was seen, `outcome` whether it died in its first year.
 
     Treatment, being the heavier twin, is drawn by chance from the 30 traits (Yoon, Jordon & van der Schaar 2018, with
-    weights uniform in ±`strength`/10 of standardised traits; 0 makes an experiment). `path` is Twin_data.csv(.gz) or
-    its folder. Its truth is `twins_truth(path)`. Cite Almond, Chay & Lee (2005) and Louizos et al. (2017); NBER's linked births are US public data.
+    weights uniform in ±`strength`/10 of standardised traits; 0 makes an experiment). `path` is Twin_data.csv(.gz) or its
+    folder. Its truth is `twins_truth(path)`. Cite Almond, Chay & Lee (2005) and Louizos et al. (2017); NBER's linked births
+    are US public data.
     """
     if not (isinstance(strength, (int, float)) and 0 <= strength < np.inf):
         raise SettingError(f"strength={strength!r}; hand in a number, 0 for an experiment, 1 for weights as published")
