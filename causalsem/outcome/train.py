@@ -14,6 +14,7 @@ from causalsem.networks.net import Net
 from causalsem.outcome.best import best_of, keep
 from causalsem.outcome.checkpoint import Checkpoint
 from causalsem.outcome.distributed import Team
+from causalsem.outcome.order import Order
 from causalsem.outcome.plan import Objective, Plan, TrainingData
 from causalsem.outcome.step import Recorded, Step
 
@@ -73,25 +74,23 @@ def cosine(rate: float, done: float) -> float:
 
 
 class Batching:
-    """`count` batches of each member's rows in an order of its own, equal up to the last: (M, n) → batches (M, B).
+    """At most `count` batches of each member's rows in an order of its own, equal up to the last: (M, n) → batches (M, B).
 
-    Every pass draws a new order into the same memory: it is the largest thing that a training makes for itself.
+    Every pass draws a new order.
     """
 
     def __init__(self, rows: torch.Tensor, count: int, rng: torch.Generator) -> None:
-        self.rows, self.count, self.rng = rows, count, rng
-        # Half the bytes of the default, where they suffice.
-        kind = torch.int32 if rows.shape[1] < 2**31 else torch.int64
-        self.order = torch.empty(rows.shape, dtype=kind, device=rows.device)
+        self.rows, self.rng = rows, rng
+        self.size = -(-rows.shape[1] // count)
 
     def __len__(self) -> int:
-        return self.count
+        return (self.rows.shape[1] + self.size - 1) // self.size
 
     def __iter__(self) -> Iterator[torch.Tensor]:
-        for order in self.order:
-            torch.randperm(len(order), generator=self.rng, out=order)
-        for part in torch.chunk(self.order, self.count, dim=1):
-            yield self.rows.gather(1, part.long())
+        members, n = self.rows.shape
+        order = Order(members, n, self.rng)
+        for start in range(0, n, self.size):
+            yield self.rows.gather(1, order(start, min(start + self.size, n)))
 
 
 @torch.no_grad()
