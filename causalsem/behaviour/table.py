@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -198,6 +198,19 @@ def _check_shape(frame: pd.DataFrame, keys: pd.DataFrame) -> None:
     strange = set(keys.columns) - {"user", "item"}
     if strange or keys.columns.empty:
         raise DataError(f"keys must be 'user', 'item' or both, not {shown(keys.columns)}; rename them")
+    for name in keys:
+        _check_key(keys[name], name)
+
+
+def _check_key(key: pd.Series, name: str) -> None:
+    """Raise DataError for a row that belongs to nobody, and for keys of which no two can be told apart."""
+    missing = key.isna().to_numpy()
+    if missing.any():
+        raise DataError(
+            f"{int(missing.sum()):,} rows have no {name} (the first is row {int(missing.argmax())}); drop them first", columns=[name]
+        )
+    if not isinstance(key.iloc[0], Hashable):
+        raise DataError(f"the {name}s are of type {type(key.iloc[0]).__name__}; hand in numbers or text that name them", columns=[name])
 
 
 def _number_columns(frame: pd.DataFrame) -> pd.DataFrame:

@@ -39,6 +39,8 @@ class Checkpoint:
         """Return the checkpoint at `path`, with what it holds if there is a file; raises FileError if it is of another fit."""
         place = None if path is None else Path(path)
         found = None
+        if place is not None and place.is_dir():
+            raise FileError(f"the checkpoint {place} is a folder; name a file in it", path=place)
         if place is not None and place.exists():
             about, tensors = read_tensors(place)
             if about.get("fingerprint") != fingerprint:

@@ -149,7 +149,7 @@ def _level(pairs: BehaviourTable, name: str, values: FloatArray, groups: dict[st
         if declared == key and varies.size:
             who = ids[codes[varies[0]]]
             raise DataError(
-                f"column {name!r} is declared a trait of the {key} but differs within {key} {who!r}; "
+                f"column {name!r} is declared a trait of the {key} but differs within {key} {str(who)!r}; "
                 f"give one value per {key} or set its level to 'pair'",
                 columns=[name],
             )

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from causalsem.outcome.losses.table import loss_of
 from causalsem.outcome.model import OutcomeModel
 from causalsem.outcome.problem import target
 from causalsem.outcome.propensities.base import Exposures, Propensity
+from causalsem.outcome.propensities.table import propensity_of
 from causalsem.outcome.propensity import Calibration, arm_propensities, calibrate, check_overlap, check_propensities, effective_sample_size
 from causalsem.outcome.stages import Parents, find_stages
 
@@ -75,7 +77,7 @@ def fit_outcome(
 
     The pairs are cut into `members` folds and as many networks fitted side by side, each blind to its fold. First their
     propensity heads learn P(T = 1 | user, item, Z), unless `propensity` names a column that holds it or is a method
-    (Popularity, NaiveBayes, Logistic, Boosted), cross-fitted on the same folds; what was learnt is calibrated on the
+    (Popularity, NaiveBayes, Logistic, Boosted, or its name), cross-fitted on the same folds; what was learnt is calibrated on the
     unseen folds, and floored at `clip` × the arm's share. Then the outcome heads learn by `loss`. Last, one number per
     arm shifts the predictions so that weighted residuals on the unseen folds average zero (targeting; van der Laan & Rubin
     2006): for predictions under the weights their heads were fitted with, for the lift under the full inverse propensities,
@@ -107,11 +109,12 @@ def fit_outcome(
     `checkpoint` names a file written after every epoch; a killed fit called again goes on from there with the same
     numbers. Raises ForbiddenVariableError, DataError, OverlapError (one class of T only) and TrainingError (NaN).
     """
-    _check_settings(members, clip, epochs, batch_size, learning_rate, precision)
-    if correction is not None and not 0 <= correction <= 1:
-        raise SettingError(
-            f"correction={correction} is no share of the full correction; choose it in [0, 1], or None to let the log choose"
-        )
+    _check_kinds(members=members, epochs=epochs, batch_size=batch_size, patience=patience, seed=seed)
+    _check_settings(members, clip, epochs, batch_size, learning_rate, patience, precision, correction)
+    check_kind(loop, (Loop, type(None)), "a loop", "hand in Loop(tables=…, graph=…, compile=…)")
+    _check_fit(counterfactuals)
+    check_pairs(pairs)
+    propensity = propensity_of(propensity, pairs.names)
     column = propensity if isinstance(propensity, str) else None
     features = (features,) if isinstance(features, str) else features
     names = _columns(pairs, adjust, features, column)
@@ -174,7 +177,7 @@ def _fit(
     run = Run(network, encoded, journey, settings, device, state, rows)
     e, calibration = _propensities(run, propensity, given, Exposures(encoded, journey.treatment, pairs.column(adjust.outcome)))
     floored = arm_propensities(e, journey.treatment, settings["clip"])
-    check_overlap(e, floored, journey.treatment, pairs.complete(names), names)
+    check_overlap(e, floored, journey.treatment, pairs.complete(names), names, pairs.keys)
     heads = _heads(run, loss, floored)
     weights = journey.problem_of(adjust.outcome).seen / (floored if loss.weighted else 1)
     return OutcomeModel(
@@ -262,9 +265,24 @@ def _check_set(adjust: object) -> None:
     check_kind(adjust, AdjustmentSet, "an adjustment set", "hand in what identify(graph, query) returned")
 
 
+def _check_fit(counterfactuals: object) -> None:
+    """Raise SettingError for what is no fitted SEM, None aside."""
+    if counterfactuals is not None:
+        from causalsem.sem import SEMFit
+
+        check_kind(counterfactuals, SEMFit, "counterfactuals", "hand in what fit_sem(model, pairs) returned")
+
+
+def _check_kinds(**whole: int | None) -> None:
+    """Raise SettingError for a setting that is no whole number, None where it may be left out."""
+    for name, value in whole.items():
+        check_kind(value, (Integral, type(None)), name, "hand in a whole number")
+    if (whole["seed"] or 0) < 0:
+        raise SettingError(f"seed={whole['seed']} is negative; hand in a whole number of 0 or more")
+
+
 def _columns(pairs: BehaviourTable, adjust: AdjustmentSet, features: Sequence[str], propensity: str | None) -> tuple[str, ...]:
     """Return the columns that enter the network, after refusing every one that may not."""
-    check_pairs(pairs)
     _check_set(adjust)
     if len(adjust.query.treatments) != 1:
         raise SettingError(f"the outcome model takes one treatment, not {shown(adjust.query.treatments)}; fit one model for each")
@@ -278,16 +296,33 @@ def _columns(pairs: BehaviourTable, adjust: AdjustmentSet, features: Sequence[st
     return tuple(dict.fromkeys((*adjust.variables, *features)))
 
 
-def _check_settings(members: int, clip: float, epochs: int | None, batch_size: int, learning_rate: float | None, precision: str) -> None:
+def _check_settings(
+    members: int,
+    clip: float,
+    epochs: int | None,
+    batch_size: int,
+    learning_rate: float | None,
+    patience: int | None,
+    precision: str,
+    correction: float | None,
+) -> None:
     """Raise SettingError for a number no training can use."""
+    for name, value in (("clip", clip), ("learning_rate", learning_rate), ("correction", correction)):
+        check_kind(value, (Real, type(None)), name, "hand in a number")
     if members < 2:
         raise SettingError(f"members={members} leaves no fold for a network to be judged on; choose at least 2")
     if not 0 <= clip < 1:
         raise SettingError(f"clip={clip} is not a share of the arm's mean propensity; choose it in [0, 1)")
-    if (epochs is not None and epochs < 1) or batch_size < 1 or (learning_rate is not None and not learning_rate > 0):
+    if (epochs is not None and epochs < 1) or batch_size < 1 or not (learning_rate is None or 0 < learning_rate < np.inf):
         raise SettingError(f"epochs={epochs}, batch_size={batch_size}, learning_rate={learning_rate} must be positive; raise them")
+    if patience is not None and patience < 0:
+        raise SettingError(f"patience={patience} epochs cannot be waited; choose 0 or more, or None")
     if precision not in {"float32", "bfloat16"}:
         raise SettingError(f"unknown precision {precision!r}; use 'float32' or 'bfloat16'")
+    if correction is not None and not 0 <= correction <= 1:
+        raise SettingError(
+            f"correction={correction} is no share of the full correction; choose it in [0, 1], or None to let the log choose"
+        )
 
 
 def _fingerprint(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.special import expit, logit
 
 from causalsem._values import BoolArray, FloatArray
@@ -16,6 +17,8 @@ from causalsem.errors import AssumptionWarning, DataError, OverlapError
 WARN_SHARE, REFUSE_SHARE = 0.1, 0.9
 # A group of pairs without a single one in an arm has no overlap where chance would have put so many there.
 MOST_VALUES, EXPECTED = 12, 15.0
+# Users and items differ in how often they are treated, so that one of them is often left out by chance where fewer are expected.
+EXPECTED_OF_ONE = 50.0
 
 
 @dataclass(frozen=True)
@@ -76,15 +79,23 @@ def check_propensities(values: FloatArray, column: str) -> FloatArray:
     return values
 
 
-def check_overlap(propensity: FloatArray, floored: FloatArray, treatment: FloatArray, values: FloatArray, names: Sequence[str]) -> None:
+def check_overlap(
+    propensity: FloatArray,
+    floored: FloatArray,
+    treatment: FloatArray,
+    values: FloatArray,
+    names: Sequence[str],
+    sides: Mapping[str, Sequence[object]] | None = None,
+) -> None:
     """Warn, or raise OverlapError, when many pairs could hardly have been (un)treated, or a stratum never was: the message says which.
 
-    `propensity`, `treatment` (n,), `floored` (n, 2), `values` (n, k) of the columns `names` that describe the pairs.
+    `propensity`, `treatment` (n,), `floored` (n, 2), `values` (n, k) of the columns `names` that describe the pairs, `sides`
+    whose pair each is: "user" and "item" (n,).
     """
     both = np.column_stack([1 - propensity, propensity])
     for arm, what in ((1, "treated"), (0, "untreated")):
         lost = floored[:, arm] > both[:, arm]
-        share, empty = float(lost.mean()), empty_stratum(treatment == arm, values, names)
+        share, empty = float(lost.mean()), empty_stratum(treatment == arm, values, names, sides)
         if share <= WARN_SHARE and empty is None:
             continue
         stratum = empty or _stratum(lost, values, names)
@@ -98,10 +109,13 @@ def check_overlap(propensity: FloatArray, floored: FloatArray, treatment: FloatA
         )
 
 
-def empty_stratum(in_arm: BoolArray, values: FloatArray, names: Sequence[str]) -> str | None:
-    """Return the largest group of pairs, by one value of one column, of which none is in an arm though many should be, in words.
+def empty_stratum(
+    in_arm: BoolArray, values: FloatArray, names: Sequence[str], sides: Mapping[str, Sequence[object]] | None = None
+) -> str | None:
+    """Return the largest group of pairs of which none is in an arm though many should be, in words.
 
-    `in_arm` (n,), `values` (n, k). Columns of more than `MOST_VALUES` values have no groups.
+    A group is one value of one column, or one user or item of `sides`. `in_arm` (n,), `values` (n, k). Columns of more
+    than `MOST_VALUES` values have no groups.
     """
     empty: list[tuple[int, str]] = []
     for k, name in enumerate(names):
@@ -110,6 +124,11 @@ def empty_stratum(in_arm: BoolArray, values: FloatArray, names: Sequence[str]) -
             size, reached = np.bincount(place), np.bincount(place, in_arm)
             lacking = np.flatnonzero((reached == 0) & (size * in_arm.mean() >= EXPECTED))
             empty += [(int(size[v]), f"{name!r} = {found[v]:g} ({size[v]:,} pairs)") for v in lacking]
+    for key, owners in () if sides is None else sides.items():
+        codes, ids = pd.factorize(owners)
+        size, reached = np.bincount(codes), np.bincount(codes, in_arm)
+        lacking = np.flatnonzero((reached == 0) & (size * in_arm.mean() >= EXPECTED_OF_ONE))
+        empty += [(int(size[v]), f"{key} = {str(ids[v])!r} ({size[v]:,} pairs)") for v in lacking]
     return max(empty)[1] if empty else None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from causalsem.behaviour import BehaviourTable
-from causalsem.errors import AssumptionWarning, ForbiddenVariableError, SettingError, check_names, shown
+from causalsem.errors import AssumptionWarning, ForbiddenVariableError, SettingError, check_kind, check_names, shown
 from causalsem.graph import CausalGraph
 from causalsem.graph.separation import m_separated
 
@@ -38,6 +38,7 @@ def _named(pairs: BehaviourTable, adjust: AdjustmentSet, stages: Sequence[str] |
     """Return the stages by name, the treatment left out."""
     if isinstance(stages, str) and stages != "all":
         raise SettingError(f"stages={stages!r} names no chain; hand in behaviours in order, such as ('browse', 'cart', 'buy'), or 'all'")
+    check_kind(stages, (str, Sequence), "stages", "hand in behaviours in order, such as ('browse', 'cart', 'buy'), or 'all'")
     names = _after_treatment(pairs, adjust) if stages == "all" else tuple(stages)
     check_names(names, pairs.names, what="stage", where="the pairs")
     if len(set(names)) < len(names):

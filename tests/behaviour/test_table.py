@@ -154,3 +154,11 @@ def test_a_log_where_a_table_was_meant_is_told_of_behaviours(events, names):
     for ask in (as_table, moments):
         with pytest.raises(DataError, match=r"EventLog is no table .*; make its table with behaviours\(log\)"):
             ask(log)
+
+
+def test_a_row_of_nobody_and_keys_that_cannot_be_compared_are_refused():
+    frame = pd.DataFrame({"who": ["a", None, "b"], "x": [1, 2, 3]})
+    with pytest.raises(DataError, match=r"1 rows have no user \(the first is row 1\)"):
+        BehaviourTable.from_frame(frame, user="who")
+    with pytest.raises(DataError, match="the users are of type list"):
+        BehaviourTable.from_frame(frame.assign(who=[["a"], ["b"], ["c"]]), user="who")

@@ -224,6 +224,11 @@ def test_a_finished_checkpoint_answers_again_without_training(tmp_path, small, a
     np.testing.assert_array_equal(first.fitted, again.fitted)
 
 
+def test_a_folder_is_no_checkpoint(tmp_path, small, adjust):
+    with pytest.raises(FileError, match="is a folder; name a file in it"):
+        fit_outcome(small.pairs, adjust, checkpoint=tmp_path)
+
+
 def test_a_checkpoint_of_another_fit_is_refused(tmp_path, small, adjust):
     fit_outcome(small.pairs, adjust, TwoTower(), epochs=1, checkpoint=tmp_path / "c.safetensors")
     with pytest.raises(FileError, match="belongs to another fit"):
@@ -315,7 +320,11 @@ def test_bad_propensities_are_refused(small, adjust):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"members": 1}, {"clip": 1.0}, {"epochs": 0}, {"batch_size": 0}, {"learning_rate": 0}, {"precision": "half"}, {"device": "moon"}],
+    [
+        *({"members": 1}, {"members": "5"}, {"clip": 1.0}, {"clip": "low"}, {"epochs": 0}, {"epochs": 1.5}, {"batch_size": 0}),
+        *({"learning_rate": 0}, {"learning_rate": np.inf}, {"patience": -1}, {"seed": -1}, {"seed": 0.5}, {"correction": 2}),
+        *({"precision": "half"}, {"device": "moon"}, {"loop": "fast"}, {"stages": 3}, {"counterfactuals": "rows"}, {"propensity": 0.3}),
+    ],
 )
 def test_a_setting_outside_its_range_is_refused_by_name(wrong, small, adjust):
     with pytest.raises(SettingError, match=next(iter(wrong))):

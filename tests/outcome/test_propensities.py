@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from causalsem.errors import DataError, SettingError
+from causalsem.errors import DataError, SettingError, UnknownNameError
 from causalsem.outcome import Boosted, Logistic, NaiveBayes, Popularity, fit_outcome
 from causalsem.outcome.encoder import Encoder
 from causalsem.outcome.propensities import PROPENSITIES, Exposures
+from causalsem.outcome.propensities.table import propensity_of
 from tests.outcome.worlds import make_world
 
 SETTINGS = {"naive_bayes": {"marginal": {0: 0.8, 1: 0.2}}}
@@ -83,3 +84,15 @@ def test_messages(exposures):
     for method, wrong in ((Popularity, "power"), (Logistic, "penalty"), (Boosted, "rounds")):
         with pytest.raises(SettingError, match=wrong):
             method(**{wrong: 0})
+
+
+def test_a_string_stands_for_a_column_else_for_a_method_and_a_misspelt_one_is_answered_with_the_nearest():
+    assert propensity_of("logistic", ["truth"]) == Logistic()
+    assert propensity_of("logistic", ["logistic"]) == "logistic"
+    assert propensity_of(None, []) is None
+    with pytest.raises(UnknownNameError, match="did you mean 'popularity'"):
+        propensity_of("popularty", ["truth"])
+    with pytest.raises(UnknownNameError, match="did you mean 'truth'"):
+        propensity_of("trth", ["truth"])
+    with pytest.raises(SettingError, match="propensity of type ABCMeta"):
+        propensity_of(Popularity, [])

@@ -126,3 +126,13 @@ def test_a_stratum_that_chance_left_empty_passes_in_silence():
     t = np.where(np.arange(1000) % 10 == 0, 1.0, 0.0)
     rare = (np.arange(1000) % 100 == 1).astype(float)  # ten pairs, of which chance would treat one
     check_overlap(np.full(1000, 0.1), np.full((1000, 2), 0.05), t, rare[:, None], ["rare"])
+
+
+@pytest.mark.parametrize("key", ["user", "item"])
+def test_one_user_or_item_that_was_never_treated_is_named_where_chance_would_have_treated_many(key):
+    owner = np.repeat([f"物{k}" for k in range(10)], 200)
+    t = np.where((np.arange(2000) % 2 == 0) & (owner != "物7"), 1.0, 0.0)
+    with pytest.warns(AssumptionWarning, match=rf"no pair with {key} = '物7' \(200 pairs\) was ever treated"):
+        check_overlap(np.full(2000, 0.45), np.full((2000, 2), 0.4), t, np.empty((2000, 0)), [], {key: owner})
+    few = np.arange(2000) % 200 < 50  # twenty-odd treated are too few to tell an idle user from an unlucky one
+    check_overlap(np.full(500, 0.45), np.full((500, 2), 0.4), t[few], np.empty((500, 0)), [], {key: owner[few]})

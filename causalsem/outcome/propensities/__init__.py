@@ -5,7 +5,6 @@ from causalsem.outcome.propensities.boosted import Boosted
 from causalsem.outcome.propensities.logistic import Logistic
 from causalsem.outcome.propensities.naive_bayes import NaiveBayes
 from causalsem.outcome.propensities.popularity import Popularity
-
-PROPENSITIES: dict[str, type[Propensity]] = {method.name: method for method in (Popularity, NaiveBayes, Logistic, Boosted)}
+from causalsem.outcome.propensities.table import PROPENSITIES
 
 __all__ = ["Popularity", "NaiveBayes", "Logistic", "Boosted", "Propensity", "Exposures", "PROPENSITIES"]
