@@ -49,7 +49,7 @@ def losses(model: OutcomeModel, pairs: BehaviourTable, truth: np.ndarray) -> np.
 def equations(pairs: BehaviourTable, adjustment: tuple[str, ...]) -> SEMFit:
     """Return the linear equations of exposure and purchase, from the pairs."""
     causes = " + ".join(adjustment)
-    return fit_sem(f"buy ~ exposure + {causes}\nexposure ~ {causes}", moments(pairs, ["buy", "exposure", *adjustment]))
+    return fit_sem(f"buy ~ exposure + {causes}\nexposure ~ {causes}", moments(pairs, ["buy", "exposure", *adjustment]), cluster=())
 
 
 def one_shop(seed: int, users: int, items: int, confounding: float, names: list[str]) -> list[dict[str, object]]:

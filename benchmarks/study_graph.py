@@ -41,7 +41,7 @@ def judged(table: BehaviourTable, truth: CausalGraph, known: Knowledge, query: Q
     estimates: dict[tuple[str, ...], Estimate] = {}
     for name, method in SEARCHES.items():
         graph = discover(table if isinstance(method, Auto) else moments(table), method, knowledge=known)
-        measures = fit_sem(graph, moments(table)).measures
+        measures = fit_sem(graph, moments(table), cluster=()).measures
         row: Row = {"search": name, "seed": seed, "shd": shd(graph, goal), "rmsea": measures["rmsea"], "valid": False}
         try:
             adjust = identify(graph, query, allowed=before_treatment(known, query, table.names, table.tiers))
@@ -73,7 +73,7 @@ def shop_users(seed: int, users: int, items: int) -> Iterator[Row]:
     goal = with_knowledge(to_cpdag(world.truth.graph.select(table.names)), Knowledge(tiers=table.tiers))
     for name, method in SEARCHES.items():
         graph = discover(table if isinstance(method, Auto) else moments(table), method)
-        rmsea = fit_sem(graph, moments(table)).measures["rmsea"]
+        rmsea = fit_sem(graph, moments(table), cluster=()).measures["rmsea"]
         yield {"world": f"{users:,} users of a shop", "search": name, "seed": seed, "shd": shd(graph, goal), "rmsea": rmsea}
 
 

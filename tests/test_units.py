@@ -17,7 +17,7 @@ GRAPH = "age -> exposure; age -> buy; exposure -> buy"
 
 @pytest.fixture(scope="module")
 def log() -> cs.EventLog:
-    return cs.simulate_shop(users=120, items=15, seed=4).log
+    return cs.simulate_shop(users=120, items=24, seed=4).log
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_rows_of_another_unit_are_said_with_the_cure(step, of_users, pairs, tmp_
     adjust = cs.AdjustmentSet.from_json(Path(cs.identify(of_users, QUERY).to_json(tmp_path / "adjust.json")))
     steps = {
         "fit_sem": lambda: cs.fit_sem(of_users, pairs),
-        "fit_sem of moments": lambda: cs.fit_sem(of_users, cs.moments(pairs)),
+        "fit_sem of moments": lambda: cs.fit_sem(of_users, cs.moments(pairs), cluster=()),
         "estimate_effect": lambda: cs.estimate_effect(pairs, adjust, cs.Regression()),
         "fit_outcome": lambda: cs.fit_outcome(pairs, adjust, cs.TwoTower(dim=2, hidden=(4,)), epochs=1, correction=0),
     }

@@ -163,14 +163,14 @@ def fit(
 ) -> None:
     """Fit a structural equation model to a log's behaviour table."""
     from causalsem._values import read_text
-    from causalsem.behaviour import behaviours, moments
+    from causalsem.behaviour import behaviours
     from causalsem.graph import CausalGraph
     from causalsem.sem import fit_sem
 
     equations = CausalGraph.load(model) if model.suffix == ".json" else read_text(model)
     rows = unit_for(unit, getattr(equations, "provenance", {}), Unit.user)
     table = behaviours(log.events(), unit=rows.columns)
-    fitted = fit_sem(equations, moments(table))
+    fitted = fit_sem(equations, table)
     if output:
         fitted.save(output)
         talk(f"wrote {output}")

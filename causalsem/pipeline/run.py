@@ -75,7 +75,8 @@ def run(
         begin("how sure is each arrow")
         stability = bootstrap(table, recipe.discovery, knowledge=knowledge, times=recipe.times, seed=recipe.seed)
         begin("structural equations")
-        fit = fit_sem(graph, m)
+        # On the rows, so that errors know of pairs that share a user or an item.
+        fit = fit_sem(graph, table)
         adjustment = _answerable(graph, query, recipe, before_treatment(known, query, table.names, table.tiers))
         begin("effect")
         naive = naive_effect(table, query)
@@ -84,7 +85,7 @@ def run(
         checks = challenge(table, adjustment, estimate, recipe)
         begin("outcome model")
         train, test = hold_out(table, recipe.holdout, recipe.seed)
-        equations = fit_sem(graph, moments(train)) if recipe.counterfactuals else None
+        equations = fit_sem(graph, moments(train), cluster=()) if recipe.counterfactuals else None
         model = fit_outcome(
             train,
             adjustment,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from markupsafe import Markup
@@ -20,7 +20,10 @@ from causalsem.report.story import difference, fit_verdict, names, path_effects,
 from causalsem.report.svg import svg_of
 from causalsem.report.tables import Cell, Table, cell, frame_table
 from causalsem.report.text import number, p_text, shown_name, significant
-from causalsem.report.words import Speaker
+from causalsem.report.words import Speaker, Words
+
+if TYPE_CHECKING:
+    from causalsem.sem import SEMFit
 
 MOST_PATHS = 8
 MOST_BALANCED = 14
@@ -112,7 +115,8 @@ def sem(found: Findings, say: Speaker, *, brief: bool = False) -> dict[str, Any]
         "verdict": say("sem_" + fit_verdict(measures)),
         "status": fit_verdict(measures),
         "table": Table.of(head, rows, numbers_from=2, most=24),
-        "short": " · ".join(_short_measures(measures)),
+        "short": " · ".join(_short_measures(found.fit)),
+        "errors": _clustered(found.fit, say),
         "scales": scales(found, say),
         "measures": Table.of((say("name"), say("value")), [(k, significant(v, 4)) for k, v in measures.items()], most=60),
         "parameters": frame_table(
@@ -146,9 +150,21 @@ def _diagram(found: Findings) -> Markup:
     return Markup(svg_of(drawn, edge_looks(fit.graph, fit), title=None))
 
 
-def _short_measures(measures: Mapping[str, float]) -> Iterable[str]:
+def _clustered(fit: SEMFit, say: Speaker) -> Markup:
+    """Return in which ways rows may depend on each other, as the standard errors allow for; nothing where they are independent."""
+    if not fit.clusters:
+        return Markup()
+    ways = [(say.term("cluster", way), count) for way, count in fit.clusters.items()]
+    english = " and ".join(f"{word.english} ({count:,})" for word, count in ways)
+    chinese = "和".join(f"{word.chinese}（{count:,}）" for word, count in ways)
+    return say("clustered", ways=Words(english, chinese))
+
+
+def _short_measures(fit: SEMFit) -> Iterable[str]:
+    measures = fit.measures
     if {"chisq", "df", "pvalue"} <= set(measures):
-        yield f"χ²({measures['df']:g}) = {number(measures['chisq'])}, {p_text(measures['pvalue'])}"
+        chisq, df, p = fit.exact_test
+        yield f"χ²({df:.3g}) = {number(chisq)}, {p_text(p)}"
     for name in ("cfi", "tli", "rmsea", "srmr"):
         if name in measures:
             yield f"{name.upper()} {number(measures[name], 3)}"

@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from causalsem._clusters import without_negative
 from causalsem._values import FloatArray
 from causalsem.behaviour.patterns import Pattern, PatternStack, patterns_of
 from causalsem.errors import NotConvergedError
@@ -81,6 +82,12 @@ class Setup:
     def ordinal(self) -> bool:
         """Whether some variables are ordered."""
         return self.samples[0].ordinal is not None
+
+    @property
+    def crossed(self) -> bool:
+        """Whether rows are in clusters of several ways."""
+        clusters = self.samples[0].clusters
+        return clusters is not None and len(clusters.ways) > 1
 
     @property
     def clustered(self) -> tuple[Clustered, ...]:
@@ -181,7 +188,8 @@ def covariance_of(setup: Setup, problem: Discrepancy, found: Solution, J: FloatA
     if bread is None or plan.se in ("standard", "first.order"):
         return bread
     meat = meat_of(setup, problem, found, centred=plan.se == "robust.sem")
-    return sandwich(bread * setup.total, meat) / setup.total
+    V = sandwich(bread * setup.total, meat) / setup.total
+    return without_negative(V, np.sqrt(bread.diagonal())) if setup.crossed else V
 
 
 def _covariance_by_moments(setup: Setup, problem: Discrepancy, found: Solution, J: FloatArray) -> FloatArray | None:
@@ -230,7 +238,9 @@ def meat_of(setup: Setup, problem: Discrepancy, found: Solution, *, centred: boo
 def scaling_trace(setup: Setup, problem: Discrepancy, found: Solution, J: FloatArray, x: Sequence[list[int]] | None = None) -> float:
     """Return tr(A⁻¹B), A the plan's information, B cross-products of scores: 1 per parameter if the data are normal."""
     if setup.plan.test_information == "h1" and x is not None and isinstance(problem, NormalML | FIML):
-        information = _through_moments(setup, problem, found.theta, x)
+        D, at = _through_moments(setup, problem, found.theta, x)
+        assert at.hessian is not None  # asked for
+        information = np.asarray(D.T @ at.hessian @ D)
     elif setup.plan.information == "expected":
         information = found.at.information
     else:
@@ -239,8 +249,8 @@ def scaling_trace(setup: Setup, problem: Discrepancy, found: Solution, J: FloatA
     return float("nan") if bread is None else float(np.vdot(bread, meat_of(setup, problem, found)))
 
 
-def _through_moments(setup: Setup, problem: NormalML | FIML, theta: FloatArray, x: Sequence[list[int]]) -> FloatArray:
-    """Return DᵀHD, H the saturated model's Hessian at the moments that the model implies, D their Jacobian."""
+def _through_moments(setup: Setup, problem: NormalML | FIML, theta: FloatArray, x: Sequence[list[int]]) -> tuple[FloatArray, Derivatives]:
+    """Return the Jacobian of the moments that the model implies, and the saturated model's derivatives at them."""
     made: list[RAM] = []
     starts: list[FloatArray] = []
     jacobians: list[FloatArray] = []
@@ -252,10 +262,22 @@ def _through_moments(setup: Setup, problem: NormalML | FIML, theta: FloatArray, 
         starts.append(start)
         jacobians.append(moment_jacobian(ram, at, problem.count)[saturated_moments(one)])
     there = np.concatenate(starts)
-    H = derivatives_at(setup.discrepancy(made, len(there)), there, hessian=True).hessian
-    assert H is not None  # asked for
-    D = np.vstack(jacobians)
-    return np.asarray(D.T @ H @ D)
+    return np.vstack(jacobians), derivatives_at(setup.discrepancy(made, len(there)), there, hessian=True)
+
+
+def _crossed_test(setup: Setup, rams: Sequence[RAM], model: Compared, J: FloatArray, df: int, x: Sequence[list[int]]) -> ScaledTest:
+    """Return Satorra & Bentler's test with the moments' covariance by clusters of several ways.
+
+    Its factor is positive whatever the model, which a difference of two traces of such sandwiches need not be.
+    """
+    assert isinstance(model.problem, NormalML | FIML)  # clusters of several ways are of one level
+    full = fit_saturated(setup, rams, x)
+    bread = covariance_of_estimates(full.found.at.information, 1.0, np.zeros((0, full.count)))
+    if bread is None:
+        return ScaledTest(float("nan"))
+    gamma = without_negative(sandwich(bread, meat_of(setup, full.problem, full.found)), np.sqrt(bread.diagonal()))
+    D, at = _through_moments(setup, model.problem, model.found.theta, x)
+    return scaled_by_moments([D], [at.information], [gamma], np.ones(1), null_space(J), df, "satorra.bentler")
 
 
 def scaled_test(
@@ -270,6 +292,8 @@ def scaled_test(
         return None
     if df <= 0:
         return ScaledTest(float("nan"))
+    if setup.crossed:
+        return _crossed_test(setup, rams, model, J, df, x)
     if kind == "yuan.bentler.mplus":
         full = fit_saturated(setup, rams, x)
         h1 = scaling_trace(setup, full.problem, full.found, np.zeros((0, full.count)))

@@ -11,6 +11,7 @@ import numpy as np
 
 from causalsem._engines import load_engine
 from causalsem._values import FloatArray
+from causalsem.behaviour.moments import Moments
 from causalsem.behaviour.origin import warn_of_other_unit
 from causalsem.behaviour.table import origin_of, with_pandas
 from causalsem.errors import AssumptionWarning, ConvergenceWarning, DataWarning, NotConvergedError, NotIdentifiedError, SettingError, shown
@@ -37,7 +38,7 @@ from causalsem.sem.measures import fit_measures
 from causalsem.sem.options import PLANS, Preset, SEMOptions
 from causalsem.sem.partable import ParameterTable
 from causalsem.sem.result import SEMFit
-from causalsem.sem.sample import Data, group_labels, latent_columns, ordered_levels, samples_of
+from causalsem.sem.sample import Data, group_labels, latent_columns, ordered_levels, samples_of, usual_ways
 from causalsem.sem.solutions import equally_good, has_feedback, largest_radius, may_have_others
 from causalsem.sem.solver import Begun, Solution, look, minimise
 from causalsem.sem.standard_errors import delta_se
@@ -45,6 +46,11 @@ from causalsem.sem.starts import start_values
 from causalsem.sem.syntax import Model, parse_model
 from causalsem.sem.table_rules import build_table, has_levels
 from causalsem.sem.two_level_samples import two_level_samples
+
+MOMENTS_OF_PAIRS = (
+    "moments of user–item pairs know neither user nor item: standard errors take pairs as independent, and can be many times "
+    "too small; hand in the table itself, or cluster=() to take them so"
+)
 
 
 def fit_sem(
@@ -60,7 +66,9 @@ def fit_sem(
     `model` is a CausalGraph (preset "dag": its arrows, and an error covariance for every bidirected edge) or lavaan
     text (preset "sem", "cfa", "growth", "lavaan" or "dag"); `data` are Moments, a BehaviourTable or a DataFrame.
     Options have lavaan's names with _ for the dot (see SEMOptions). Assumes linear relations; standard errors and χ²
-    assume normal errors. Warns where the graph was found on rows of another unit. Raises ModelSyntaxError,
+    assume normal errors and independent rows, or with `cluster=` neither: rows with the same value of a column, or of any
+    of several such as ("user", "item"), may depend on each other. A table of user–item pairs is clustered by both unless
+    cluster=() says not to. Warns where the graph was found on rows of another unit. Raises ModelSyntaxError,
     UnknownNameError, SettingError, MomentsError, NotIdentifiedError, NotConvergedError.
 
     >>> from causalsem.behaviour import Moments
@@ -72,6 +80,8 @@ def fit_sem(
     if isinstance(model, CausalGraph):
         warn_of_other_unit(model.provenance, origin_of(data).unit, stacklevel=3)
     chosen = SEMOptions.build(preset or ("dag" if isinstance(model, CausalGraph) else "sem"), options)
+    if isinstance(data, Moments) and data.origin.unit == "pair" and chosen.cluster is None and chosen.se != "none":
+        warnings.warn(MOMENTS_OF_PAIRS, AssumptionWarning, stacklevel=2)
     return _fit(spec, with_pandas(data), chosen, engine, notes, estimator_told=options.get("estimator") is not None)
 
 
@@ -93,7 +103,10 @@ def _fit(spec: Model, data: Data, options: SEMOptions, engine: str, notes: dict[
     if levels:
         options, said = with_responses(spec, options.for_ordered(estimator_told), levels)
         notes = {**notes, "remarks": said}
-    options = replace(options, two_level=True).checked() if has_levels(spec) else options.for_one_level()
+    if has_levels(spec):
+        options = replace(options, two_level=True).checked()
+    else:
+        options = (options.for_rows(usual_ways(data)) if engine == "causalsem" and not levels else options).for_one_level()
     table = build_table(spec, options, labels, levels)
     if table.two_level:
         samples = two_level_samples(data, table.names, labels, options)
@@ -126,6 +139,8 @@ def _fit(spec: Model, data: Data, options: SEMOptions, engine: str, notes: dict[
         warnings.warn(note, AssumptionWarning, stacklevel=3)
     facts = {"engine": engine, "preset": options.preset, "steps": found.steps, "warnings": tuple(told), **notes}
     facts["remarks"] = (*notes.get("remarks", ()), *automatic_remarks(table), *feedback_remarks(rams, found.theta))
+    if samples[0].clusters is not None:
+        facts["clusters"] = samples[0].clusters.sizes
     if found.others:
         facts["other_solutions"] = [dict(zip(table.parameter_names, other.tolist(), strict=True)) for other in found.others]
     return SEMFit(table, rams, samples, options, found.theta, vcov, measures, defined, facts)

@@ -8,20 +8,25 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from causalsem._values import FloatArray
+from causalsem._clusters import Clusters
+from causalsem._values import FloatArray, IntArray
 from causalsem.sem.discrepancy import NormalGroup
 from causalsem.sem.matrices import columns_of, mean_jacobian
 from causalsem.sem.sample import Sample
 from causalsem.sem.scores import by_parameter, rows_of
 
-# Rows taken at a time, so that their products stay in cache; and the largest number of products worth a square matrix.
-CHUNK, WIDEST = 2048, 300
+# Rows, or clusters, taken at a time, so that their products stay in cache; the largest number of products worth a square matrix.
+CHUNK, WIDEST = 512, 300
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FourthMoments:
-    """Σ t tᵀ (K, K) over the rows, t = (1, c, cᵢcⱼ for i ≥ j), with c = L⁻¹(y − mean) whitened by S = L Lᵀ against rounding."""
+    """Σ t tᵀ (K, K) over the rows, t = (1, c, cᵢcⱼ for i ≥ j), with c = L⁻¹(y − mean) whitened by S = L Lᵀ against rounding.
 
+    With clusters, t is summed within each of them first, and `sums` adds up the terms of their spread.
+    """
+
+    n: int
     L: FloatArray
     mean: FloatArray
     sums: FloatArray
@@ -30,15 +35,9 @@ class FourthMoments:
     def of(cls, sample: Sample) -> FourthMoments:
         """Return the sums of one sample's rows."""
         rows = rows_of(sample, "a robust standard error")
-        p = rows.shape[1]
         L = np.asarray(np.linalg.cholesky(sample.covariance), dtype=np.float64)
-        i, j = np.tril_indices(p)
-        sums = np.zeros((1 + p + len(i),) * 2)
-        for first in range(0, len(rows), CHUNK):
-            c = solve_triangular(L, (rows[first : first + CHUNK] - sample.mean).T, lower=True, check_finite=False)
-            t = np.concatenate([np.ones((1, c.shape[1])), c, c[i] * c[j]])  # (K, chunk)
-            sums += t @ t.T
-        return cls(L, sample.mean, sums)
+        white = Whitened(rows, sample.mean, L)
+        return cls(len(rows), L, sample.mean, _squared(white) if sample.clusters is None else _spread(white, sample.clusters))
 
     def coefficients(self, group: NormalGroup, count: int, *, of_moments: bool) -> FloatArray:
         """Return C (K, count) with scores t C at one θ: h[(rᵀWu)(rᵀWv) − uᵀWv] + rᵀW ∂μ, r = L c + (mean − μ).
@@ -63,18 +62,72 @@ class FourthMoments:
         return by_parameter(entries, ram.parameters, count)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Whitened:
+    """Rows (n, p) and what whitens them, part by part."""
+
+    rows: FloatArray
+    mean: FloatArray
+    L: FloatArray
+
+    def part(self, chosen: slice | IntArray) -> FloatArray:
+        """Return (1, c) of some rows, (1 + p, m)."""
+        c = solve_triangular(self.L, (self.rows[chosen] - self.mean).T, lower=True, check_finite=False)
+        return np.concatenate([np.ones((1, c.shape[1])), c])
+
+
+def _places(p: int) -> tuple[IntArray, IntArray]:
+    """Return rows and columns of (1, c)(1, c)ᵀ, (1 + p, 1 + p), at which t has its entries."""
+    i, j = np.tril_indices(p)
+    none = np.zeros(1 + p, dtype=np.int64)
+    return np.concatenate([np.arange(1 + p), i + 1]), np.concatenate([none, j + 1])
+
+
+def _squared(white: Whitened) -> FloatArray:
+    """Return Σ t tᵀ over the rows."""
+    i, j = _places(white.rows.shape[1])
+    sums = np.zeros((len(i),) * 2)
+    for first in range(0, len(white.rows), CHUNK):
+        c = white.part(slice(first, first + CHUNK))
+        t = c[i] * c[j]  # (K, chunk)
+        sums += t @ t.T
+    return sums
+
+
+def _spread(white: Whitened, clusters: Clusters) -> FloatArray:
+    """Return the spread of t by the terms of the clusters."""
+    parts = [term.factor * (_squared(white) if term.member is None else _squared_by(white, term.member)) for term in clusters.terms()]
+    return np.asarray(sum(parts))
+
+
+def _squared_by(white: Whitened, member: IntArray) -> FloatArray:
+    """Return Σ (Σ t)(Σ t)ᵀ over clusters: the sum of t in a cluster is the Gram matrix of its (1, c)."""
+    i, j = _places(white.rows.shape[1])
+    order, ends = np.argsort(member, kind="stable"), np.cumsum(np.bincount(member))
+    edges = np.concatenate([[0], ends])
+    sums = np.zeros((len(i),) * 2)
+    for first in range(0, len(ends), CHUNK):
+        of = edges[first : first + CHUNK + 1]
+        c = np.ascontiguousarray(white.part(order[of[0] : of[-1]]).T)
+        grams = np.array([part.T @ part for part in np.split(c, of[1:-1] - of[0])])
+        t = grams[:, i, j]  # (clusters, K)
+        sums += t.T @ t
+    return sums
+
+
 def are_worthwhile(samples: Sequence[Sample]) -> bool:
-    """Tell whether fourth moments are quicker than scores of every row: complete rows, without clusters, more than products."""
+    """Tell whether fourth moments are quicker than scores of every row: complete rows, more than products."""
     p = len(samples[0].names)
     products = 1 + p + p * (p + 1) // 2
-    return products <= WIDEST and all(
-        s.rows is not None and not s.patterns and s.clusters is None and len(s.rows) > products for s in samples
-    )
+    return products <= WIDEST and all(s.rows is not None and not s.patterns and len(s.rows) > products for s in samples)
 
 
 def summed_cross_products(groups: Sequence[NormalGroup], moments: Sequence[FourthMoments], count: int, *, centred: bool) -> FloatArray:
-    """Return Σ sᵢsᵢᵀ / n over the rows of all groups, (count, count), of scores or of their moments centred in each group."""
-    n = sum(float(m.sums[0, 0]) for m in moments)
+    """Return Σ sᵢsᵢᵀ / n over the rows of all groups, (count, count), of scores or of their moments centred in each group.
+
+    What is centred knows of no clusters.
+    """
+    n = sum(m.n for m in moments)
     whole = np.zeros((count, count))
     for m, g in zip(moments, groups, strict=True):
         C = m.coefficients(g, count, of_moments=centred)

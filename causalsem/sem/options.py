@@ -58,7 +58,8 @@ class SEMOptions:
     group: str | None = None
     group_equal: tuple[str, ...] = ()
     group_partial: tuple[str, ...] = ()
-    cluster: str | None = None
+    # Names of columns: rows that share a value in any of them may depend on each other. () is independent rows.
+    cluster: str | tuple[str, ...] | None = None
     fixed_x: bool | None = None
     std_lv: bool = False
     meanstructure: bool | None = None
@@ -84,6 +85,10 @@ class SEMOptions:
     seed: int = 0
     # Set by the fit where the model text has level: blocks.
     two_level: bool = False
+
+    def __post_init__(self) -> None:
+        if self.cluster is not None:
+            object.__setattr__(self, "cluster", (self.cluster,) if isinstance(self.cluster, str) else tuple(self.cluster))
 
     @classmethod
     def build(cls, preset: str, options: Mapping[str, Any]) -> SEMOptions:
@@ -153,16 +158,22 @@ class SEMOptions:
             raise SettingError("std_lv and effect_coding of loadings both set the scale of latent variables; choose one")
         if self.two_level:
             known = plan.discrepancy == "ML" and not by_moments and plan.test in ("standard", "yuan.bentler.mplus", "none")
-            if not self.cluster or self.fiml or not known:
-                raise SettingError("a two-level model goes with cluster=, complete rows and estimator 'ML' or 'MLR'; choose those")
-            return
+            if len(self.clusters) != 1 or self.fiml or not known:
+                told = "a two-level model goes with cluster= of one column, complete rows and estimator 'ML' or 'MLR'; choose those"
+                raise SettingError(told)
 
     def for_one_level(self) -> SEMOptions:
         """Return self, or raise SettingError where cluster= goes with errors that know nothing of clusters."""
         plan = self.plan
-        if self.cluster and (plan.discrepancy != "ML" or plan.se not in ("robust.huber.white", "none")):
+        if self.clusters and (plan.discrepancy != "ML" or plan.se not in ("robust.huber.white", "none")):
             raise SettingError("cluster goes with estimator 'MLR' (robust standard errors); choose that")
         return self
+
+    def for_rows(self, ways: tuple[str, ...]) -> SEMOptions:
+        """Return the options for rows that come in clusters of these ways, unless the caller chose clusters or other errors."""
+        robust = self.se in (None, "robust", "robust.cluster", "robust.huber.white")
+        likely = self.estimator in ("ML", "MLR") and self.test in (None, "standard", "yuan.bentler.mplus", "none")
+        return replace(self, cluster=ways) if self.cluster is None and robust and likely else self
 
     def for_ordered(self, told: bool) -> SEMOptions:
         """Return the options of a model with ordered variables: WLSMV where the caller told no estimator."""
@@ -172,9 +183,14 @@ class SEMOptions:
             raise SettingError(f"estimator={self.estimator!r} is not built for ordered variables; use one of {shown(known, 12)}")
         if chosen.conditional_x is None:
             chosen = replace(chosen, conditional_x=chosen.fixed_x is not False)
-        if self.fiml or self.cluster:
+        if self.fiml or self.clusters:
             raise SettingError("ordered variables go with complete rows of one level; leave out missing= and cluster=")
         return chosen.checked()
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """The columns whose values put rows into clusters; none where rows are independent."""
+        return () if self.cluster is None else tuple(self.cluster)
 
     @property
     def effect_codes(self) -> tuple[str, ...]:
@@ -210,15 +226,15 @@ class SEMOptions:
     @property
     def plan(self) -> Plan:
         """What the estimator's name stands for, with the caller's se, test and information on top."""
-        plan = PLANS["MLR" if self.cluster and self.estimator == "ML" and not self.two_level else self.estimator]
+        plan = PLANS["MLR" if self.clusters and self.estimator == "ML" and not self.two_level else self.estimator]
         observed = self.mimic == "mplus" and plan.discrepancy == "ML" and plan.test in ("standard", "yuan.bentler.mplus")
         if (self.fiml or self.two_level or observed) and self.information is None:
             plan = replace(plan, information="observed")
-        if self.cluster and self.estimator == "ML" and not self.two_level:
+        if self.clusters and self.estimator == "ML" and not self.two_level:
             # As in lavaan, whose test reads a second setting that only estimator="MLR" sets to the Hessian.
             plan = replace(plan, test_information="h1")
         # "robust" is the sandwich that goes with what is minimised.
-        white = self.fiml or self.cluster is not None or plan.se == "robust.huber.white"
+        white = self.fiml or bool(self.clusters) or plan.se == "robust.huber.white"
         own = "robust.huber.white" if plan.discrepancy == "ML" and white else "robust.sem"
         told = {
             "se": {**ALIASES, "robust": own}.get(str(self.se), self.se),

@@ -136,6 +136,18 @@ class SEMFit:
                 out[ram.names.all[k] + self.table.suffix(g)] = float(1.0 - S[k, k] / V[k, k])
         return MappingProxyType(out)
 
+    @property
+    def exact_test(self) -> tuple[float, float, float]:
+        """χ², degrees of freedom and p-value of exact fit; of the scaled test where there is one."""
+        kind = ".scaled" if np.isfinite(self.measures.get("chisq.scaled", np.nan)) else ""
+        chisq, df, p = (self.measures[f"{name}{kind}"] for name in ("chisq", "df", "pvalue"))
+        return chisq, df, p
+
+    @property
+    def clusters(self) -> Mapping[str, int]:
+        """In which ways rows may depend on each other, and how many clusters each has; empty where rows are independent."""
+        return MappingProxyType(dict(self.provenance.get("clusters", {})))
+
     # -- effects and graph ----------------------------------------------------------
 
     def effects(self, cause: str, effect: str, group: int = 1) -> Effects:
@@ -243,9 +255,11 @@ class SEMFit:
 
     def __repr__(self) -> str:
         m = self.measures
-        test = f"χ²({m['df']:.0f}) = {m['chisq']:.3f}, p = {m['pvalue']:.3g}" if m["df"] else "saturated"
+        chisq, df, p = self.exact_test
+        test = f"χ²({df:.3g}) = {chisq:.3f}, p = {p:.3g}" if m["df"] else "saturated"
+        rows = f"n = {self.n:,}" + (f" clustered by {' and '.join(self.clusters)}" if self.clusters else "")
         return (
-            f"SEMFit({self.options.estimator}, n = {self.n:,}, {m['npar']:.0f} parameters, {test}, "
+            f"SEMFit({self.options.estimator}, {rows}, {m['npar']:.0f} parameters, {test}, "
             f"CFI {m['cfi']:.3f}, RMSEA {m['rmsea']:.3f}, SRMR {m['srmr']:.3f})"
         )
 

@@ -39,19 +39,15 @@ def score_matrix(point: NormalPoint | FIMLPoint, samples: tuple[Sample, ...], *,
 
 
 def cross_products(scores: FloatArray, samples: tuple[Sample, ...]) -> FloatArray:
-    """Return Σ sᵢsᵢᵀ / n, (k, k), with scores summed within clusters where there are any."""
+    """Return Σ sᵢsᵢᵀ / n, (k, k), with scores summed within clusters where there are any, group by group as lavaan does."""
     n = len(scores)
     if samples[0].clusters is None:
         return np.asarray(scores.T @ scores / n)
     out, first = np.zeros((scores.shape[1],) * 2), 0
     for sample in samples:
-        labels = np.asarray(sample.clusters)
-        _, member = np.unique(labels, return_inverse=True)
-        summed = np.zeros((int(member.max()) + 1, scores.shape[1]))
-        np.add.at(summed, member.ravel(), scores[first : first + len(labels)])
-        first += len(labels)
-        # lavaan's correction for few clusters, group by group.
-        out += summed.T @ summed * (len(summed) / (len(summed) - 1))
+        assert sample.clusters is not None  # all groups have them, or none
+        out += sample.clusters.spread(scores[first : first + sample.n])
+        first += sample.n
     return out / n
 
 

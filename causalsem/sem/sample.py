@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from causalsem._clusters import Clusters
 from causalsem._values import BoolArray, FloatArray, frozen
 from causalsem.behaviour.moments import Moments
 from causalsem.behaviour.patterns import Pattern, em_moments, patterns_of
 from causalsem.behaviour.table import BehaviourTable
-from causalsem.errors import DataError, DataWarning, MomentsError, NoRowsError, SettingError, check_names, shown
+from causalsem.errors import AssumptionWarning, DataError, DataWarning, MomentsError, NoRowsError, SettingError, check_names, shown
 from causalsem.sem.clusters import Clustered
 from causalsem.sem.options import SEMOptions
 from causalsem.sem.ordinal_moments import OrdinalMoments, ordinal_moments
@@ -23,6 +24,8 @@ from causalsem.sem.partable import Names, names_of
 from causalsem.sem.syntax import Model
 
 Data: TypeAlias = Moments | BehaviourTable | pd.DataFrame
+# Below so many clusters the sandwich is visibly too small (Cameron & Miller 2015 say 20 to 50).
+FEW_CLUSTERS = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +33,7 @@ class Sample:
     """One group: `covariance` has the divisor the likelihood asks for (N, or N − 1 for "wishart"); `rows` where there are any.
 
     With missing="fiml", `patterns` are the missing-data patterns, and mean and covariance the ML estimates from them.
-    `clusters` holds one label per row. With ordered variables, `ordinal` has what the model explains, and mean and
+    `clusters` says which rows may depend on each other. With ordered variables, `ordinal` has what the model explains, and mean and
     covariance are those of the continuous responses.
     """
 
@@ -41,7 +44,7 @@ class Sample:
     covariance: FloatArray
     rows: FloatArray | None = None
     patterns: tuple[Pattern, ...] = ()
-    clusters: npt.NDArray[Any] | None = None
+    clusters: Clusters | None = None
     ordinal: OrdinalMoments | None = None
     # Of a two-level model: 1 within (its `clustered` has all that the likelihood reads), 2 between clusters.
     level: int = 1
@@ -125,8 +128,8 @@ def samples_of(
     """Return one checked Sample per group with its variables in the model's order; `levels` are the ordered ones."""
     if isinstance(data, Moments):
         check_names(names[0].ov, data.names, where="the data")
-        for option in ("cluster", "group"):
-            if getattr(options, option):
+        for option, told in (("cluster", options.clusters), ("group", options.group)):
+            if told:
                 _frame(data, option)
         return (_sample(data.select(names[0].ov), labels[0], options, None),)
     if not isinstance(data, (BehaviourTable, pd.DataFrame)):
@@ -140,11 +143,8 @@ def samples_of(
 
 def _keyed_frame(data: BehaviourTable | pd.DataFrame, options: SEMOptions) -> pd.DataFrame:
     """Return the rows as a frame, with keys where they name a group or cluster."""
-    keyed = options.group or options.cluster
-    frame = _frame(data, "data") if keyed else (data.frame if isinstance(data, BehaviourTable) else data)
-    if options.cluster:
-        check_names([options.cluster], [str(c) for c in frame.columns], what="column", where="the data")
-    return frame
+    keyed = options.group or options.clusters
+    return _frame(data, "data") if keyed else (data.frame if isinstance(data, BehaviourTable) else data)
 
 
 def _part(frame: pd.DataFrame, label: str, options: SEMOptions) -> pd.DataFrame:
@@ -164,7 +164,7 @@ def rows_by_group(
         kept = np.asarray(~np.isnan(rows).any(axis=1))
         if not kept.all():
             _say_dropped(rows, kept, wanted, label)
-        yield label, rows[kept], part[options.cluster].to_numpy()[kept]
+        yield label, rows[kept], _way(part, options.clusters[0]).to_numpy()[kept]
 
 
 def _group_sample(frame: pd.DataFrame, role: Names, label: str, options: SEMOptions, levels: Mapping[str, int]) -> Sample:
@@ -181,10 +181,10 @@ def _group_sample(frame: pd.DataFrame, role: Names, label: str, options: SEMOpti
     kept = np.asarray(~np.isnan(rows[:, needed]).any(axis=1) & ~np.isnan(rows).all(axis=1))
     if not kept.all():
         _say_dropped(rows, kept, wanted, label)
-    clusters = _clusters(frame[options.cluster][kept], options.cluster, label) if options.cluster else None
     rows = rows[kept]
     if len(rows) < 2:
         raise NoRowsError(f"{len(rows)} complete rows{_of(label)} for {shown(wanted)}; hand in rows without missing values")
+    clusters = _clusters(frame[kept], options.clusters, label) if options.clusters else None
     if levels:
         return _ordinal_sample(rows, role, label, options, levels)
     if not options.fiml or not np.isnan(rows).any():
@@ -224,14 +224,38 @@ def _with_codes(frame: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
     return frame.assign(**{str(c): frame[c].cat.codes.replace(-1, np.nan) + 1 for c in kinds}) if kinds else frame
 
 
-def _clusters(column: pd.Series, name: str, label: str) -> npt.NDArray[Any]:
-    """Return the cluster of every row; raises DataError where some have none, or all have the same."""
-    gone = int(column.isna().sum())
-    if gone:
-        raise DataError(f"the cluster column {name!r} has {gone} missing values{_of(label)}; fill or drop those rows", columns=[name])
-    if column.nunique() < 2:
-        raise DataError(f"the cluster column {name!r} has only one value{_of(label)}; leave out cluster=", columns=[name])
-    return np.asarray(column.to_numpy())
+def usual_ways(data: Data) -> tuple[str, ...]:
+    """Return the ways in which rows may depend on each other for all that data tell: of pairs, their user and their item."""
+    if not isinstance(data, BehaviourTable) or len(data.unit) < 2:
+        return ()
+    return tuple(f"key:{way}" for way in data.unit if (data.keys[way] != data.keys[way].iloc[0]).any())
+
+
+def _way(frame: pd.DataFrame, name: str) -> pd.Series:
+    """Return the column that a way is named by: a variable, or else a key of the table."""
+    columns = {str(c): c for c in frame.columns}
+    if name not in columns and f"key:{name}" in columns:
+        name = f"key:{name}"
+    check_names([name], [c.removeprefix("key:") for c in columns] if name not in columns else columns, what="column", where="the data")
+    return frame[columns[name]]
+
+
+def _clusters(frame: pd.DataFrame, ways: Sequence[str], label: str) -> Clusters:
+    """Return the clusters of the rows; raises DataError where some are in none, or all in the same, and warns of few."""
+    columns = {way.removeprefix("key:"): _way(frame, way) for way in ways}
+    for name, column in columns.items():
+        if gone := int(column.isna().sum()):
+            raise DataError(f"the cluster column {name!r} has {gone} missing values{_of(label)}; fill or drop those rows", columns=[name])
+        if (column == column.iloc[0]).all():
+            raise DataError(f"the cluster column {name!r} has only one value{_of(label)}; leave it out of cluster=", columns=[name])
+    made = Clusters.of({name: column.to_numpy() for name, column in columns.items()})
+    few = {name: count for name, count in made.sizes.items() if count < FEW_CLUSTERS}
+    if few:
+        told = ", ".join(f"{count} of {name!r}" for name, count in few.items())
+        warnings.warn(
+            f"few clusters{_of(label)}: {told}; standard errors from so few are too small; bring more", AssumptionWarning, stacklevel=4
+        )
+    return made
 
 
 def _with_products(frame: pd.DataFrame, columns: Sequence[str], wanted: Sequence[str]) -> pd.DataFrame:
@@ -276,7 +300,7 @@ def _say_dropped(rows: FloatArray, complete: BoolArray, wanted: Sequence[str], l
     warnings.warn(f"{message}; use missing='fiml' to keep what they have, or impute them first", DataWarning, stacklevel=2)
 
 
-def _sample(moments: Moments, label: str, options: SEMOptions, rows: FloatArray | None, clusters: npt.NDArray[Any] | None = None) -> Sample:
+def _sample(moments: Moments, label: str, options: SEMOptions, rows: FloatArray | None, clusters: Clusters | None = None) -> Sample:
     if not moments.names:
         raise SettingError("the model has no observed variable; name at least one column of the data")
     try:

@@ -27,7 +27,7 @@ def build_table(
     means = True if levels else options.meanstructure
     if means is None:
         stated = any(s.op == "~1" for b in blocks for s in b.statements)
-        means = stated or len(blocks) > 1 or options.fiml or options.cluster is not None or options.mimic == "mplus"
+        means = stated or len(blocks) > 1 or options.fiml or bool(options.clusters) or options.mimic == "mplus"
     rows: list[Row] = []
     names = []
     for g, block in enumerate(blocks, start=1):

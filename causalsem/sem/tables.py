@@ -94,8 +94,9 @@ def verdict_of(fit: SEMFit) -> str:
     if not m["df"]:
         said = ["The model is saturated: it reproduces the sample covariance exactly, so the data cannot speak against it."]
     else:
-        exact = "not rejected" if m["pvalue"] >= 0.05 else "rejected"
-        said = [f"Exact fit is {exact}: χ² = {m['chisq']:.2f} on {m['df']:.0f} degrees of freedom, p = {m['pvalue']:.3g}."]
+        chisq, df, p = fit.exact_test
+        exact = "not rejected" if p >= 0.05 else "rejected"
+        said = [f"Exact fit is {exact}: χ² = {chisq:.2f} on {df:.3g} degrees of freedom, p = {p:.3g}."]
         good = {"CFI": m["cfi"] >= 0.95, "RMSEA": m["rmsea"] <= 0.06, "SRMR": m["srmr"] <= 0.08}
         low, high = m["rmsea.ci.lower"], m["rmsea.ci.upper"]
         numbers = f"CFI {m['cfi']:.3f}, RMSEA {m['rmsea']:.3f} (90% interval {low:.3f} to {high:.3f}), SRMR {m['srmr']:.3f}"
@@ -104,6 +105,9 @@ def verdict_of(fit: SEMFit) -> str:
         said.append(f"{close}: {numbers}.")
         if bad:
             said.append(f"The largest residual correlation is {_worst_residual(fit)}; a missing arrow there is the first suspect.")
+    if fit.clusters:
+        ways = " and ".join(f"{way} ({count:,})" for way, count in fit.clusters.items())
+        said.append(f"Standard errors are clustered by {ways}.")
     said += [f"Note: {note}." for note in (*fit.provenance.get("warnings", ()), *fit.provenance.get("remarks", ()))]
     if "class_member" in fit.provenance:
         said.append(f"Note: {fit.provenance['class_member']}.")

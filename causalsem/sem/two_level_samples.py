@@ -43,8 +43,8 @@ def _pair(role: tuple[Names, Names], label: str, rows: np.ndarray, wanted: Seque
         raise NotConvergedError(f"the unrestricted two-level model has no optimum; {cure}", partial=found.theta)
     first, second = (implied(ram, found.theta) for ram in (within, between))
     return (
-        Sample(label, role[0].ov, clustered.n, first.mu, first.sigma, rows, (), clusters, None, 1, clustered),
-        Sample(label, role[1].ov, clustered.count, second.mu, second.sigma, None, (), None, None, 2),
+        Sample(label, role[0].ov, clustered.n, first.mu, first.sigma, rows, level=1, clustered=clustered),
+        Sample(label, role[1].ov, clustered.count, second.mu, second.sigma, level=2),
     )
 
 

@@ -17,7 +17,7 @@ def draw(path: Path) -> None:
     stability = cs.bootstrap(pairs, cs.Auto(), times=50, seed=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", cs.errors.AssumptionWarning)
-        fit = cs.fit_sem(graph, cs.moments(pairs))
+        fit = cs.fit_sem(graph, pairs)
     titles = ("traits", "exposure", "browse", "intent", "buy", "review")
     tiers = dict(zip(titles, pairs.tiers, strict=True))
     figure = Figure(figsize=(13, 6), dpi=110)
