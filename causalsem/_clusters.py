@@ -57,6 +57,21 @@ class Clusters:
         parts = [term.factor * _gram(scores if term.member is None else sums_by(term.member, scores)) for term in self.terms()]
         return np.asarray(sum(parts))
 
+    def resampled(self, times: int, rng: np.random.Generator) -> FloatArray:
+        """Return how often each row counts in resamples of clusters, (times, n).
+
+        Clusters are drawn with replacement in each way; of several ways, a row counts as often as all its clusters together
+        (the pigeonhole bootstrap, Owen 2007).
+        """
+        counts = np.ones((times, self.codes.shape[1]))
+        for codes, size in zip(self.codes, self.sizes.values(), strict=True):
+            counts *= rng.multinomial(size, np.full(size, 1.0 / size), size=times)[:, codes]
+        return counts
+
+    def summed(self, values: FloatArray) -> FloatArray:
+        """Return the sums of values (n, k) over the clusters of each way, one way below the other."""
+        return np.vstack([sums_by(codes, values) for codes in self.codes])
+
 
 def sums_by(member: IntArray, values: FloatArray) -> FloatArray:
     """Return the sums of values (n, k) by cluster, (G, k)."""

@@ -1,9 +1,9 @@
-"""Bootstrap of a fit: all resamples are fitted at once, as one tensor program."""
+"""Bootstrap of a fit, rows or whole clusters drawn: all resamples are fitted at once, as one tensor program."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -12,11 +12,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
+from causalsem._clusters import Clusters
 from causalsem._values import BoolArray, FloatArray, frozen
 from causalsem.errors import ConvergenceWarning, SettingError, shown
 from causalsem.sem.batched import fit_many
 from causalsem.sem.influence import influence
 from causalsem.sem.matrices import ram_of
+from causalsem.sem.sample import Sample
 from causalsem.sem.scores import rows_of
 from causalsem.sem.standardised_draws import Resampled, defined_draws, standardised_draws, standardised_names
 from causalsem.sem.starts import start_values
@@ -118,12 +120,16 @@ class Bootstrap:
 
 
 def bootstrap(fit: SEMFit, times: int, seed: int, device: str) -> Bootstrap:
-    """Return the bootstrap of a complete-data ML fit; rows are drawn within groups. Warns when some resamples have no solution."""
+    """Return the bootstrap of a complete-data ML fit; rows, or their clusters, are drawn within groups.
+
+    Warns when some resamples have no solution.
+    """
     _check_possible(fit, times)
     rng = np.random.default_rng(seed)
     rows = [rows_of(sample, "the bootstrap") for sample in fit.samples]
     moved = influence(fit)
-    moments, shifts = _resampled_groups(rows, moved[:, : fit.table.count], times, rng)
+    clusters = [sample.clusters for sample in fit.samples]
+    moments, shifts = _resampled_groups(rows, clusters, moved[:, : fit.table.count], times, rng)
     theta, solved = _fitted(fit, moments, np.array(fit.theta) + shifts, device)
     failures = _failures(moments, solved)
     drawn = Resampled.of(fit.rams, theta, moments)
@@ -188,13 +194,13 @@ def _failures(moments: list[tuple[FloatArray, FloatArray]], solved: BoolArray) -
 
 
 def _resampled_groups(
-    groups: list[FloatArray], moved: FloatArray, times: int, rng: np.random.Generator
+    groups: list[FloatArray], clusters: list[Clusters | None], moved: FloatArray, times: int, rng: np.random.Generator
 ) -> tuple[list[tuple[FloatArray, FloatArray]], FloatArray]:
     """Return the moments of resamples of every group, and how far the rows' influence `moved` (n, k) says that θ goes, (times, k)."""
     moments, at = [], 0
     shifts = np.zeros((times, moved.shape[1]))
-    for rows in groups:
-        mean, S, shift = _resampled(rows, moved[at : at + len(rows)], times, rng)
+    for rows, of in zip(groups, clusters, strict=True):
+        mean, S, shift = _resampled(rows, of, moved[at : at + len(rows)], times, rng)
         moments.append((mean, S))
         # The influences of all rows add up to nothing, so those of the rows drawn are the first-order change.
         shifts += shift / len(moved)
@@ -202,22 +208,34 @@ def _resampled_groups(
     return moments, shifts
 
 
-def _resampled(rows: FloatArray, moved: FloatArray, times: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return means (times, p) and covariances (times, p, p; divisor n) of resamples, and their sums of `moved` (n, k), (times, k)."""
+def _resampled(
+    rows: FloatArray, clusters: Clusters | None, moved: FloatArray, times: int, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return means (times, p) and covariances (times, p, p) of resamples, and their sums of `moved` (n, k) for n rows, (times, k).
+
+    Covariances have the number of rows drawn as divisor; whole clusters are drawn where there are any.
+    """
     n, p = rows.shape
     centre = rows.mean(axis=0)
     centred = rows - centre
     i, j = np.tril_indices(p)
-    products = np.hstack([centred, centred[:, i] * centred[:, j], moved])
+    products = np.hstack([np.ones((n, 1)), centred, centred[:, i] * centred[:, j], moved])
     sums = np.empty((times, products.shape[1]))
     size = max(1, MOST_COUNTS // n)
     for first in range(0, times, size):
         last = min(first + size, times)
-        sums[first:last] = rng.multinomial(n, np.full(n, 1.0 / n), size=last - first).astype(np.float64) @ products
-    mean, second = sums[:, :p] / n, sums[:, p : p + len(i)] / n
+        sums[first:last] = _counts(n, clusters, last - first, rng) @ products
+    mean, second, shift = np.split(sums[:, 1:] / sums[:, :1], [p, p + len(i)], axis=1)
     S = np.empty((times, p, p))
     S[:, i, j] = S[:, j, i] = second
-    return mean + centre, S - mean[:, :, None] * mean[:, None, :], sums[:, p + len(i) :]
+    return mean + centre, S - mean[:, :, None] * mean[:, None, :], shift * n
+
+
+def _counts(n: int, clusters: Clusters | None, times: int, rng: np.random.Generator) -> FloatArray:
+    """Return how often each row counts in each resample, (times, n)."""
+    if clusters is None:
+        return rng.multinomial(n, np.full(n, 1.0 / n), size=times).astype(np.float64)
+    return clusters.resampled(times, rng)
 
 
 def _raw(fit: SEMFit, drawn: Resampled, whole: Resampled, moved: FloatArray, solved: BoolArray) -> Draws:
@@ -225,7 +243,7 @@ def _raw(fit: SEMFit, drawn: Resampled, whole: Resampled, moved: FloatArray, sol
     names = (*fit.names, *(name for name, _, _ in fit.defined))
     wide, estimates = (np.hstack([r.theta, defined_draws(fit.table, r.theta)]) for r in (drawn, whole))
     wide[~solved] = np.nan
-    return Draws(names, frozen(estimates[0]), frozen(wide), frozen(_acceleration(moved)))
+    return Draws(names, frozen(estimates[0]), frozen(wide), frozen(_acceleration(moved, fit.samples)))
 
 
 def _standardised(fit: SEMFit, drawn: Resampled, whole: Resampled, moved: FloatArray, solved: BoolArray, *, observed: bool) -> Draws:
@@ -237,11 +255,17 @@ def _standardised(fit: SEMFit, drawn: Resampled, whole: Resampled, moved: FloatA
         standardised_names(fit.table),
         frozen(estimates[0]),
         frozen(wide),
-        frozen(_acceleration(np.hstack([moved[:, : fit.table.count], moves]) @ slopes.T)),
+        frozen(_acceleration(np.hstack([moved[:, : fit.table.count], moves]) @ slopes.T, fit.samples)),
     )
 
 
-def _acceleration(u: FloatArray) -> FloatArray:
-    """Return BCa's acceleration Σ u³ / 6 (Σ u²)^1.5 from each row's influence u on each estimate, (n, m)."""
+def _acceleration(u: FloatArray, samples: Sequence[Sample]) -> FloatArray:
+    """Return BCa's acceleration Σ u³ / 6 (Σ u²)^1.5 from each row's influence u on each estimate, (n, m).
+
+    With clusters, u is summed over each of them: users and items are then the independent units.
+    """
+    if samples[0].clusters is not None:
+        parts = np.split(u, np.cumsum([s.n for s in samples])[:-1])
+        u = np.vstack([s.clusters.summed(part) for s, part in zip(samples, parts, strict=True) if s.clusters is not None])
     size = np.sqrt((u**2).sum(axis=0))
     return np.asarray(((u / np.where(size > 0, size, 1.0)) ** 3).sum(axis=0) / 6)

@@ -126,3 +126,37 @@ def test_bounds_are_refused() -> None:
     fit = fit_sem("f =~ browse + cart + buy\nbuy ~~ lower(0)*buy", rows())
     with pytest.raises(SettingError, match="bounds"):
         fit.bootstrap(10)
+
+
+def pairs(users: int, items: int, seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    u, i = (k.ravel() for k in np.meshgrid(np.arange(users), np.arange(items), indexing="ij"))
+    browse, buy = (rng.normal(size=users)[u] + 0.8 * rng.normal(size=items)[i] + rng.normal(size=len(u)) for _ in range(2))
+    return pd.DataFrame({"user": u, "item": i, "browse": browse, "buy": 0.4 * browse + buy})
+
+
+def test_whole_clusters_are_drawn_and_a_pair_counts_as_often_as_its_user_times_its_item() -> None:
+    frame, times = pairs(30, 20, 0), 4
+    boot = fit_sem("buy ~ browse", frame, cluster=("user", "item")).bootstrap(times, seed=3)
+    rng = np.random.default_rng(3)
+    of_user, of_item = (rng.multinomial(size, np.full(size, 1 / size), size=times) for size in (30, 20))
+    for k in range(times):
+        again = frame.loc[np.repeat(frame.index, of_user[k][frame["user"]] * of_item[k][frame["item"]])]
+        np.testing.assert_allclose(boot.draws[k], fit_sem("buy ~ browse", again, meanstructure=True).theta, rtol=1e-5)
+
+
+@pytest.mark.parametrize("cluster", ["user", ("user", "item")])
+def test_the_bootstrap_of_clusters_has_the_errors_of_the_sandwich(cluster: object) -> None:
+    fit = fit_sem("buy ~ browse", pairs(80, 60, 1), cluster=cluster)
+    ratio = np.array(list(fit.bootstrap(600, seed=0).se.values())) / fit.se
+    # 600 resamples know a standard error to 3 %; that of two ways counts what is the pair's own up to three times.
+    np.testing.assert_allclose(ratio, 1.0, atol=0.15)
+
+
+def test_acceleration_of_clusters_is_that_of_leaving_out_each() -> None:
+    frame = pairs(25, 8, 2).assign(buy=lambda d: np.exp(d["buy"]))
+    fit = fit_sem("buy ~ browse", frame, cluster="user")
+    left_out = np.array([fit_sem("buy ~ browse", frame[frame["user"] != k], meanstructure=True).theta for k in range(25)])
+    u = left_out.mean(axis=0) - left_out
+    want = (u**3).sum(axis=0) / (6 * (u**2).sum(axis=0) ** 1.5)
+    np.testing.assert_allclose(fit.bootstrap(3).kinds["est"].acceleration, want, atol=0.06)
