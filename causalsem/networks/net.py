@@ -56,11 +56,10 @@ class Net(nn.Module, ABC):
 
     shape: Shape
     settings: Any
-
-    @property
-    def adversarial(self) -> float:
-        """How far an adversary moves the tables' rows in training; 0 for none."""
-        return 0.0
+    # How far an adversary moves the tables' rows in training; 0 for none.
+    adversarial: float = 0.0
+    # While it is set, heads tell their representation, and the propensity head reads it without shaping it.
+    balancing: bool = False
 
     @property
     @abstractmethod

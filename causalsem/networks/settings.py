@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from causalsem.errors import SettingError
+
+# A number, or what unseen folds choose among a few sizes, 0 unless another clearly gains.
+Size = float | Literal["auto"]
+
+
+def fixed(size: Size) -> float:
+    """Return a size as it is before anything is chosen."""
+    return 0.0 if isinstance(size, str) else size
 
 
 @dataclass(frozen=True)
@@ -15,8 +23,10 @@ class TwoTower:
     `dim` is the width of the user and item vectors, `hidden` the widths of the joint layers (may be empty: then the
     model is a factorisation machine with traits), `dropout` and `id_dropout` are shares in [0, 1): the first zeroes
     hidden units, the second forgets ids during training so that traits learn to answer for the unseen.
-    `adversarial` moves every id's row by so much against the model in training (0: off; the held-out errors in
-    `OutcomeModel.history` tell whether it helps).
+    `adversarial` moves every id's row by so much against the model in training (He et al. 2018). `balance` weighs a critic who
+    must not tell treated from untreated pairs by what the outcome heads read of them (domain-adversarial balancing: Ganin et al.
+    2016; Shalit et al. 2017). Both are off at 0; at "auto" unseen folds choose among a few sizes, and 0 unless one clearly gains
+    (`OutcomeModel.gains` tells what).
     `id_prior` is the standard deviation of a normal prior on every number of an id's row, on the scale of the
     predictor (logits), as in a multilevel model: small values trust traits, large ones trust ids; `weight_prior` is that of
     the weights the ids share.
@@ -28,7 +38,8 @@ class TwoTower:
     id_dropout: float = 0.05
     id_prior: float = 0.4
     weight_prior: float = 1.0
-    adversarial: float = 0.0
+    adversarial: Size = 0.0
+    balance: Size = 0.0
     # The learning rate that suits this network when the caller names none.
     usual_rate: ClassVar[float] = 0.02
 
@@ -39,8 +50,10 @@ class TwoTower:
         for name in ("dropout", "id_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise SettingError(f"{name} is a share in [0, 1), not {getattr(self, name)}; choose 0 to switch it off")
-        if not self.adversarial >= 0:
-            raise SettingError(f"adversarial={self.adversarial} is the length of a step; choose 0 to switch it off, or more")
+        for name, what in (("adversarial", "the length of a step"), ("balance", "the weight of a critic")):
+            size = getattr(self, name)
+            if size != "auto" and (isinstance(size, str) or not 0 <= size < float("inf")):
+                raise SettingError(f"{name}={size!r} is {what}; choose 0 to switch it off, more, or 'auto' to let unseen folds choose")
         for name in ("id_prior", "weight_prior"):
             if not getattr(self, name) > 0:
                 raise SettingError(
@@ -64,6 +77,9 @@ class Multilevel:
     cross_prior: float = 0.1
     weight_prior: float = 0.5
     usual_rate: ClassVar[float] = 0.05
+    # It has no vectors for an adversary to move, and no representation that all heads read.
+    adversarial: ClassVar[Size] = 0.0
+    balance: ClassVar[Size] = 0.0
 
     def __post_init__(self) -> None:
         for name in ("id_prior", "slope_prior", "cross_prior", "weight_prior"):

@@ -8,7 +8,7 @@ from torch.nn.functional import silu
 
 from causalsem.networks.heads import Heads, head_count
 from causalsem.networks.net import Inputs, Net, Shape
-from causalsem.networks.settings import TwoTower
+from causalsem.networks.settings import TwoTower, fixed
 from causalsem.networks.towers import MemberLinear, Tower
 
 
@@ -25,6 +25,7 @@ class TwoTowerNet(Net):
         super().__init__()
         self.settings: TwoTower
         self.shape, self.settings = shape, settings
+        self.adversarial = fixed(settings.adversarial)
         out, self.first = head_count(shape.outcomes), (settings.hidden or (0,))[0]
         widths = (settings.dim, out, self.first)
         self.user = Tower(shape.members, shape.users, shape.user_traits, widths, rng)
@@ -57,17 +58,18 @@ class TwoTowerNet(Net):
             deep.append(first)
         if self.settings.hidden and deep:
             parts.append(self._deep(sum(deep[1:], start=deep[0]), inputs, rng))
-        return Heads.split(self.heads(torch.cat(parts, dim=-1)) + outputs, self.shape.outcomes)
+        phi, count = torch.cat(parts, dim=-1), self.shape.outcomes
+        if not self.balancing:
+            return Heads.split(self.heads(phi) + outputs, count)
+        own = self.heads(phi.detach())[..., -1:]
+        read = torch.cat([self.heads(phi)[..., :-1], own], dim=-1) + outputs
+        return Heads.split(read, count, torch.cat([phi, outputs[..., :count]], dim=-1))
 
     def _deep(self, h: torch.Tensor, inputs: Inputs, rng: torch.Generator | None) -> torch.Tensor:
         h = self._drop(silu(h), inputs, rng)  # (M, n, first)
         for layer in self.joint:
             h = self._drop(silu(layer(h)), inputs, rng)
         return h
-
-    @property
-    def adversarial(self) -> float:
-        return self.settings.adversarial
 
     @property
     def bias(self) -> torch.Tensor:

@@ -10,6 +10,9 @@ import torch
 from causalsem.networks.net import Net
 from causalsem.outcome.distributed import Team
 
+# Lengths tried where unseen folds choose; the prior of an id's row lets it be one or two long.
+SIZES = (0.1, 0.3, 1.0)
+
 
 def add_adversarial_gradients(net: Net, size: float, objective: Callable[[], torch.Tensor], team: Team) -> None:
     """Add to the gradients those of `objective` with every id's row moved by `size` up its gradient (He et al. 2018, APR).

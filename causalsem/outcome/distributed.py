@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
-from causalsem.networks.heads import Heads
+from causalsem.networks.heads import Heads, head_count
 from causalsem.outcome.optimiser import Looked
 
 
@@ -39,10 +39,13 @@ class Team:
         if self.size == 1:
             return heads
         start, stop = self.part(n)
-        own = torch.cat([heads.outcome, heads.imputed, heads.propensity[..., None]], dim=-1)  # (M, own, out)
+        told = () if heads.representation is None else (heads.representation,)
+        own = torch.cat([heads.outcome, heads.imputed, heads.propensity[..., None], *told], dim=-1)  # (M, own, out)
         everyone = self._together(own, n)
         together = torch.cat([everyone[:, :start], own, everyone[:, stop:]], dim=1)
-        return Heads.split(together, heads.outcome.shape[-1])
+        outcomes = heads.outcome.shape[-1]
+        read, phi = together[..., : head_count(outcomes)], together[..., head_count(outcomes) :]
+        return Heads.split(read, outcomes, phi if told else None)
 
     def whole_rows(self, looked: Looked, n: int) -> Looked:
         """Return what all processes looked up in a table for a batch of n rows, with its gradients."""

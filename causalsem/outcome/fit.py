@@ -199,6 +199,9 @@ def _fit(
         strength=heads.strength,
         counterfactual_weight=heads.imagined_weight,
         gains={name: (gain.value, gain.se) for name, gain in heads.gains.items()},
+        balance_weight=heads.balance,
+        adversarial_size=heads.adversarial,
+        told_apart=heads.told_apart,
     )
 
 

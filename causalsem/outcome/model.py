@@ -14,7 +14,8 @@ import numpy as np
 from causalsem._cards import mimebundle
 from causalsem._values import FloatArray, IntArray, frozen, json_text, read_json, write_text
 from causalsem.behaviour import BehaviourTable
-from causalsem.errors import AssumptionWarning, DataError, check_names
+from causalsem.errors import AssumptionWarning, DataError, SettingError, check_names
+from causalsem.networks.settings import TwoTower
 from causalsem.outcome.answer import Answer, Scale
 from causalsem.outcome.chain import ARMS, Chain
 from causalsem.outcome.encoder import Encoded, Encoder, Side
@@ -40,9 +41,12 @@ class OutcomeModel:
     of fold (`fitted` (n, 2) are those of the outcome).
     `effective_n` is the effective sample size of each arm under the weights used, `clipped` the share of pairs
     whose propensity was raised to the floor, `strength` the power of the weights (0: none, 1: the full correction),
-    `counterfactual_weight` that of counterfactual rows; `gains` by how much each choice that unseen folds made lowers their weighted
-    error, and its standard error over users (a correction must gain one of them to be kept, counterfactual rows two),
-    `history` the (training objective, held-out error) of every epoch by stage, `settings` what the model was made with.
+    `counterfactual_weight` that of counterfactual rows, `balance_weight` that of the critic who balances, `adversarial_size` how far
+    ids were moved; `gains` by how much each choice that unseen folds made lowers their weighted error, and its standard error
+    over users (a correction must gain one of them to be kept, the others two). `told_apart` is, by each weight of the critic that
+    was tried, the AUC with which a fresh one tells treated from untreated pairs by what the outcome heads read of unseen ones
+    (.5: not at all), `history` the (training objective, held-out error) of every epoch by stage, `settings` what the model was
+    made with.
     """
 
     net: Net
@@ -63,6 +67,9 @@ class OutcomeModel:
     strength: float = 1.0
     counterfactual_weight: float = 0.0
     gains: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    balance_weight: float = 0.0
+    adversarial_size: float = 0.0
+    told_apart: Mapping[float, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folds", frozen(self.folds, np.int64))
@@ -70,6 +77,7 @@ class OutcomeModel:
         object.__setattr__(self, "answers", MappingProxyType(dict(self.answers)))
         object.__setattr__(self, "history", MappingProxyType(dict(self.history)))
         object.__setattr__(self, "gains", MappingProxyType(dict(self.gains)))
+        object.__setattr__(self, "told_apart", MappingProxyType(dict(self.told_apart)))
         object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
 
     @property
@@ -141,6 +149,19 @@ class OutcomeModel:
 
         logits = self._heads(self.encode(pairs), lambda heads: heads.propensity)
         return self.calibration(np.asarray(expit(logits.mean(axis=0))))
+
+    def represent(self, pairs: BehaviourTable) -> FloatArray:
+        """Return what each member's outcome heads read of each pair, (members, n, f): the layer that `TwoTower.balance` balances.
+
+        Raises SettingError for a network without such a layer.
+        """
+        if not isinstance(self.net.settings, TwoTower):
+            raise SettingError("a multilevel model has no representation that its heads read; fit TwoTower()")
+        self.net.balancing = True
+        try:
+            return self._heads(self.encode(pairs), lambda heads: heads.told)
+        finally:
+            self.net.balancing = False
 
     def predict_members(self, encoded: Encoded, treatment: int = 1, *, stage: str | None = None) -> FloatArray:
         """Return each member's expected outcome (or other stage) of encoded pairs: (members, n)."""
@@ -230,6 +251,9 @@ class OutcomeModel:
             "strength": self.strength,
             "counterfactual_weight": self.counterfactual_weight,
             "gains": dict(self.gains),
+            "balance_weight": self.balance_weight,
+            "adversarial_size": self.adversarial_size,
+            "told_apart": list(self.told_apart.items()),
         }
 
     @classmethod
@@ -272,6 +296,9 @@ class OutcomeModel:
             about["strength"],
             about.get("counterfactual_weight", 0.0),
             {name: (gain, se) for name, (gain, se) in about.get("gains", {}).items()},
+            about.get("balance_weight", 0.0),
+            about.get("adversarial_size", 0.0),
+            dict(about.get("told_apart", [])),
         )
 
     def __repr__(self) -> str:
@@ -288,10 +315,20 @@ class OutcomeModel:
         return f"stages {' → '.join(self.stages)}, " if len(self.stages) > 1 else ""
 
     def _augmented(self) -> str:
-        if "counterfactuals" not in self.gains:
-            return ""
-        gain, se = self.gains["counterfactuals"]
-        return f"counterfactual rows at weight {self.counterfactual_weight:g} (gain {gain:.2g} ± {se:.2g}), "
+        """Say how much of each addition is in, and what the choice of it gained."""
+        sizes = (
+            ("counterfactuals", "counterfactual rows at weight", self.counterfactual_weight),
+            ("balance", "balanced at weight", self.balance_weight),
+            ("adversarial", "ids moved by", self.adversarial_size),
+        )
+        told = []
+        for name, words, size in sizes:
+            if name in self.gains:
+                gain, se = self.gains[name]
+                told.append(f"{words} {size:g} (gain {gain:.2g} ± {se:.2g}), ")
+            elif size:
+                told.append(f"{words} {size:g}, ")
+        return "".join(told)
 
     _repr_mimebundle_ = mimebundle
 

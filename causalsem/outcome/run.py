@@ -37,13 +37,18 @@ from causalsem.outcome.train import train
 class Fitted:
     """What the outcome heads came to, out of fold (n, heads), and the choices that unseen folds made.
 
-    `strength` is the power of the weights, `imagined_weight` that of counterfactual rows; `gains` tells what each choice gained.
+    `strength` is the power of the weights, `imagined_weight` that of counterfactual rows, `balance` that of the critic,
+    `adversarial` how far ids were moved; `gains` tells what each choice gained, `told_apart` by the weights of the critic how
+    well a fresh one does (see `OutcomeModel`).
     """
 
     outcome: FloatArray
     strength: float
     imagined_weight: float = 0.0
     gains: dict[str, Gain] = field(default_factory=dict)
+    balance: float = 0.0
+    adversarial: float = 0.0
+    told_apart: dict[float, float] = field(default_factory=dict)
 
 
 class Run:
@@ -62,6 +67,7 @@ class Run:
         self.device = device_of(device)
         self.journey, self.checkpoint, self.settings = journey, checkpoint, settings
         self.user, self.imagined = encoded.user, imagined
+        self.balance, self.adversarial = network.balance, network.adversarial
         seed, members = settings["seed"], settings["members"]
         self.folds = fold_ids(len(encoded), members, np.random.default_rng(seed))
         everything = np.ones(len(encoded), dtype=bool)
@@ -135,6 +141,14 @@ class Run:
         found = np.empty((len(self.folds), answers.shape[2]))
         for m, index in enumerate(own):
             found[index] = answers[m, : len(index)]
+        return found
+
+    def represented(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return what the outcome heads read of rows (M, n): (M, n, f)."""
+        self.net.eval()
+        self.net.balancing = True
+        found: torch.Tensor = self.net(self.data.inputs(rows), None).told
+        self.net.balancing = False
         return found
 
     def reached(self, outcome: FloatArray, arms: FloatArray) -> FloatArray:

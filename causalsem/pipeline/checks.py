@@ -27,6 +27,8 @@ CHINESE_NAMES = {
 CHOICES = {
     "correction": ("correction for exposure", "曝光校正"),
     "counterfactuals": ("counterfactual rows", "反事实样本"),
+    "balance": ("balanced representation", "平衡表示"),
+    "adversarial": ("adversarial training", "对抗训练"),
 }
 CHINESE_WORDS = {
     "placebo treatment": "把处理在各行之间随机打乱，其效应应为零",
@@ -124,11 +126,17 @@ def _equivalent(study: Study) -> Iterator[Check]:
 
 def _choices(study: Study) -> Iterator[Check]:
     """Yield what each choice of the outcome model gained on pairs it never saw, and whether it was kept."""
-    kept = {"correction": study.model.strength, "counterfactuals": study.model.counterfactual_weight}
-    for name, (gain, se) in study.model.gains.items():
+    model = study.model
+    kept = {"correction": model.strength, "counterfactuals": model.counterfactual_weight}
+    kept |= {"balance": model.balance_weight, "adversarial": model.adversarial_size}
+    for name, (gain, se) in model.gains.items():
         english, chinese = CHOICES[name]
         told = ("kept at strength", "采用，强度") if kept[name] else ("not kept: no sure gain", "未采用：没有可靠的改进")
         strength = f" {kept[name]:g}" if kept[name] else ""
         words = f"the weighted error of the outcome model on unseen pairs falls by {gain:.2g} ± {se:.2g}; {told[0]}{strength}"
         chinese_words = f"结果模型在未见样本上的加权误差下降 {gain:.2g} ± {se:.2g}；{told[1]}{strength}"
+        if name == "balance":
+            apart = " → ".join(f"{model.told_apart[w]:.2f} ({w:g})" for w in sorted(model.told_apart))
+            words += f"; AUC of a fresh critic of who was treated, by weight: {apart}"
+            chinese_words += f"；新判别器区分处理与否的 AUC（按权重）：{apart}"
         yield Check(english, f"{gain:+.2g} ± {se:.2g}", None, words, chinese, chinese_words)

@@ -18,6 +18,7 @@ from causalsem.discovery import Auto
 from causalsem.effects import AIPW
 from causalsem.errors import SettingError, check_names
 from causalsem.identify.adjustment import SetKind
+from causalsem.networks import TwoTower
 from causalsem.policy import DoublyRobust, PolicyGradient
 
 # The choices that are methods, and the package whose names may stand for one in a file.
@@ -29,6 +30,7 @@ METHOD_HOME = {
     "learner": "causalsem.policy",
     "value": "causalsem.policy",
 }
+CHOSEN_SIZES = ("balance", "adversarial")
 COUNTS = ("times", "folds", "top", "rounds", "most_users", "most_items")
 
 
@@ -46,6 +48,8 @@ class Recipe:
     stages: the behaviours from treatment to outcome and beyond that the outcome model has a head for, in order, or "all" that
     the graph places after the treatment (see `fit_outcome`); the outcome alone, if none is named.
     counterfactuals: whether rows drawn from the graph's equations may teach the outcome model, where its unseen folds say they help.
+    balance, adversarial: whether the outcome model may hide from a critic who was treated, and learn against moved ids (see
+    `TwoTower`), where its unseen folds say that it helps; both need two towers, which are then the network if none is named.
     holdout: the share of pairs it does not see, kept for ranking metrics.
     top: items kept per user in the file of scores.
     learner, value, reward: how a policy is learnt and valued, and what each behaviour is worth (without any:
@@ -67,6 +71,8 @@ class Recipe:
     loss: Any = None
     stages: tuple[str, ...] | str = ()
     counterfactuals: bool = False
+    balance: bool = False
+    adversarial: bool = False
     holdout: float = 0.2
     top: int = 20
     learner: Any = field(default_factory=PolicyGradient)
@@ -89,11 +95,20 @@ class Recipe:
             )
         if self.stages and self.counterfactuals:
             raise SettingError("counterfactual rows teach the outcome alone; leave out stages or counterfactuals")
+        asked = [name for name in CHOSEN_SIZES if getattr(self, name)]
+        if asked and not isinstance(self.network, TwoTower | None):
+            raise SettingError(f"{asked[0]} needs two towers, not {self.network!r}; use TwoTower(), or leave out {asked[0]}")
         object.__setattr__(self, "reward", MappingProxyType(dict(self.reward)))
         # TOML has no tuples.
         for name in ("unit", "window", "variables", "stages"):
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    @property
+    def outcome_network(self) -> Any:
+        """The network of the outcome model, with the sizes that its unseen folds are to choose; None for what suits the data."""
+        free = {name: "auto" for name in CHOSEN_SIZES if getattr(self, name) and not getattr(self.network, name, 0)}
+        return dataclasses.replace(self.network or TwoTower(), **free) if free else self.network
 
     @property
     def named_stages(self) -> tuple[str, ...]:

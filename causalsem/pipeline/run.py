@@ -89,7 +89,7 @@ def run(
         model = fit_outcome(
             train,
             adjustment,
-            recipe.network,
+            recipe.outcome_network,
             loss=recipe.loss,
             stages=recipe.stages or None,
             counterfactuals=equations,

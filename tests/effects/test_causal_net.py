@@ -9,7 +9,7 @@ from causalsem.errors import SettingError, UnknownNameError
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from causalsem.effects.methods.net_layers import linear_mmd, wasserstein  # noqa: E402  after the check
+from causalsem.effects.methods.distances import linear_mmd, wasserstein  # noqa: E402  after the check
 from causalsem.effects.methods.net_training import Task, train_tasks  # noqa: E402  after the check
 
 QUICK = CausalNet(members=2, steps=100, priors=(0.25,), batch=512)
@@ -91,7 +91,11 @@ def test_wasserstein_is_the_cost_of_the_best_plan():
     assert found <= cost[rows, columns].mean() + 0.1 * cost.mean() * np.log(25)
 
 
-@pytest.mark.parametrize("options", [{"targeted": 1.0}, {"balance": 0.5}, {"balance": 0.5, "distance": "wasserstein"}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{"targeted": 1.0}, {"balance": 0.5}, {"balance": 0.5, "distance": "wasserstein"}, {"balance": 0.5, "distance": "critic"}],
+    ids=str,
+)
 def test_every_option_still_finds_the_effect(options, binary_world, given):
     estimate = estimate_effect(binary_world(800), given(), CausalNet(members=2, priors=(0.25,), steps=60, **options), folds=2)
     assert abs(estimate.value - 1) < 4 * estimate.se

@@ -27,12 +27,16 @@ def test_every_check_speaks_english_and_chinese(study) -> None:
 
 
 def test_what_the_outcome_model_chose_is_told_with_its_gain(study) -> None:
-    found = by_name(study)
-    for name, kept in (("correction", study.model.strength), ("counterfactuals", study.model.counterfactual_weight)):
-        check, (gain, se) = found[CHOICES[name][0]], study.model.gains[name]
+    told = {"balance_weight": 1.0, "told_apart": {0.0: 0.75, 1.0: 0.61}}
+    model = dataclasses.replace(study.model, gains=study.model.gains | {"balance": (0.02, 0.005), "adversarial": (-0.01, 0.005)}, **told)
+    found = by_name(dataclasses.replace(study, model=model))
+    kept_at = {"correction": model.strength, "counterfactuals": model.counterfactual_weight, "balance": 1, "adversarial": 0}
+    for name, kept in kept_at.items():
+        check, (gain, se) = found[CHOICES[name][0]], model.gains[name]
         assert check.passed is None
         assert check.result == f"{gain:+.2g} ± {se:.2g}"
         assert ("not kept" in check.words) == (kept == 0)
+    assert "AUC of a fresh critic of who was treated, by weight: 0.75 (0) → 0.61 (1)" in found["balanced representation"].words
 
 
 def test_a_graph_that_lacks_an_arrow_fails_its_independences(study) -> None:

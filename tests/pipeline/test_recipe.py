@@ -19,7 +19,8 @@ def test_a_recipe_survives_its_file(tmp_path) -> None:
         effect=cs.IPW(),
         loss=cs.IPS(),
         counterfactuals=True,
-        network=cs.TwoTower(dim=4),
+        balance=True,
+        network=cs.TwoTower(dim=4, adversarial="auto"),
         reward={"购买": 1.0, "add to cart": 0.25},
         seed=7,
     )
@@ -61,6 +62,15 @@ def test_stages_are_all_or_a_chain_and_leave_no_room_for_counterfactual_rows(tmp
         cs.Recipe(stages="browse")
     with pytest.raises(SettingError, match="leave out stages or counterfactuals"):
         cs.Recipe(stages="all", counterfactuals=True)
+
+
+def test_balancing_and_adversaries_are_sizes_of_two_towers_that_unseen_folds_choose() -> None:
+    assert cs.Recipe().outcome_network is None
+    assert cs.Recipe(balance=True).outcome_network == cs.TwoTower(balance="auto")
+    named = cs.Recipe(balance=True, adversarial=True, network=cs.TwoTower(dim=4, balance=0.5))
+    assert named.outcome_network == cs.TwoTower(dim=4, balance=0.5, adversarial="auto")
+    with pytest.raises(SettingError, match="balance needs two towers, not Multilevel"):
+        cs.Recipe(balance=True, network=cs.Multilevel())
 
 
 def test_a_method_of_another_stage_is_refused(tmp_path) -> None:

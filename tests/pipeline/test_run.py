@@ -32,7 +32,7 @@ def test_the_one_call_and_the_steps_by_hand_give_identical_numbers(study, world,
     estimate = cs.estimate_effect(table, adjust, recipe.effect, folds=recipe.folds, seed=recipe.seed)
     train, _ = hold_out(table, recipe.holdout, recipe.seed)
     equations = cs.fit_sem(graph, cs.moments(train), cluster=())
-    model = cs.fit_outcome(train, adjust, recipe.network, loss=recipe.loss, counterfactuals=equations, seed=recipe.seed)
+    model = cs.fit_outcome(train, adjust, recipe.outcome_network, loss=recipe.loss, counterfactuals=equations, seed=recipe.seed)
     scores = cs.score(model, seed=recipe.seed)
     learn, judge = cs.LoggedFeedback.from_log(world.log).split(0.5, seed=recipe.seed)
     policy = cs.learn_policy(learn, recipe.learner, reward=cs.Reward(buy=1.0), seed=recipe.seed)

@@ -16,7 +16,7 @@ from causalsem.effects.problem import Fitted, Problem, need_arms, need_single
 from causalsem.errors import SettingError, shown
 
 Link = Literal["identity", "exponential"]
-Distance = Literal["mmd", "wasserstein"]
+Distance = Literal["mmd", "wasserstein", "critic"]
 
 
 @dataclass(frozen=True)

@@ -84,30 +84,3 @@ class ManyCausalNets(nn.Module):
         shared = sum((layer.weight.square().sum((1, 2)) for layer in (self.straight, *self.curved)), torch.zeros(()))
         heads = self.heads.weight.square().sum((1, 2)) + self.treatment.weight.square().sum((1, 2))
         return shared / (2 * self.prior**2) + heads / (2 * HEAD_PRIOR**2)
-
-
-def linear_mmd(phi: Tensor, one: Tensor, zero: Tensor) -> Tensor:
-    """Return the squared distance of two arms' mean representations (K,): φ (K, rows, f), each arm's weights (K, rows)."""
-    one, zero = one[..., None], zero[..., None]
-    difference = (phi * one).sum(1) / one.sum(1).clamp(min=1) - (phi * zero).sum(1) / zero.sum(1).clamp(min=1)
-    return difference.square().sum(1)
-
-
-def wasserstein(phi: Tensor, one: Tensor, zero: Tensor, rounds: int = 10) -> Tensor:
-    """Return the entropic transport cost between two arms' representations (K,), the plan held fixed in the gradient.
-
-    Sinkhorn's algorithm in logarithms (Cuturi 2013) with a regularisation of a tenth of the mean squared distance.
-    """
-    cost = torch.cdist(phi, phi).square()  # (K, rows, rows)
-    with torch.no_grad():
-        log_a = (one / one.sum(1, keepdim=True).clamp(min=1)).log()
-        log_b = (zero / zero.sum(1, keepdim=True).clamp(min=1)).log()
-        both = one[:, :, None] * zero[:, None, :]
-        middle = (cost * both).sum((1, 2)) / both.sum((1, 2)).clamp(min=1)
-        kernel = -cost / (0.1 * middle.clamp(min=1e-6))[:, None, None]
-        u, v = torch.zeros_like(log_a), torch.zeros_like(log_b)
-        for _ in range(rounds):
-            u = -torch.logsumexp(kernel + (v + log_b)[:, None, :], dim=2)
-            v = -torch.logsumexp(kernel + (u + log_a)[:, :, None], dim=1)
-        plan = (kernel + (u + log_a)[:, :, None] + (v + log_b)[:, None, :]).exp()
-    return (plan * cost).sum((1, 2))

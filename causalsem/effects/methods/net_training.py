@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from causalsem._values import FloatArray, IntArray
-from causalsem.effects.methods.net_layers import ManyCausalNets, Outputs, linear_mmd, wasserstein
+from causalsem.effects.methods.distances import discrimination, linear_mmd, wasserstein
+from causalsem.effects.methods.net_layers import ManyCausalNets, Outputs
 from causalsem.effects.nuisance import make_folds
 from causalsem.errors import TrainingError
 
@@ -190,8 +191,8 @@ def _objective(net: ManyCausalNets, batch: Batch, settings: CausalNet, classes: 
 
 def _imbalance(phi: Tensor, batch: Batch, settings: CausalNet) -> Tensor:
     """Return the mean distance (K,) of the first arm's representation from each other arm's."""
-    some = slice(None) if settings.distance == "mmd" else slice(ROWS_FOR_TRANSPORT)
-    distance = linear_mmd if settings.distance == "mmd" else wasserstein
+    some = slice(ROWS_FOR_TRANSPORT) if settings.distance == "wasserstein" else slice(None)
+    distance = {"mmd": linear_mmd, "wasserstein": wasserstein, "critic": discrimination}[settings.distance]
     zero, *others = (batch.w[:, some] * batch.arm[:, some, a] for a in range(batch.arm.shape[2]))
     return torch.stack([distance(phi[:, some], one, zero) for one in others]).mean(0)
 
