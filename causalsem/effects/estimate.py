@@ -21,6 +21,7 @@ from causalsem.identify import Query
 
 FORMAT = "causalsem-estimate"
 ARRAYS = ("psi", "folds", "clusters", "propensity", "unit_effects")
+ENDS = ("psi_low", "psi_high")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +33,8 @@ class Estimate:
     `folds` holds the cross-fitting fold of each row (−1: none), `propensity` P(treated | adjustment) of each row and
     `unit_effects` (n,) the effect within each row's stratum, where the method has them. `rows` is a fingerprint of
     the rows, by which `a - b` knows that both saw the same ones. An `exact` estimate is zero by the graph, not by data.
+    Where data leave open between which two numbers the truth lies, these are the `ends`, estimates themselves, and intervals
+    go from below the one to above the other.
     """
 
     value: float
@@ -51,6 +54,7 @@ class Estimate:
     clusters: IntArray | None = None
     propensity: FloatArray | None = None
     unit_effects: FloatArray | None = None
+    ends: tuple[Estimate, Estimate] | None = None
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -94,12 +98,16 @@ class Estimate:
         """Return the normal confidence interval (low, high) of the given level in (0, 1)."""
         if not 0 < level < 1:
             raise SettingError(f"level is {level}; use a number between 0 and 1, such as 0.95")
-        half = float(norm.ppf((1 + level) / 2)) * self.se
-        return self.value - half, self.value + half
+        z = float(norm.ppf((1 + level) / 2))
+        low, high = self.ends or (self, self)
+        return low.value - z * low.se, high.value + z * high.se
 
     @property
     def z(self) -> float:
-        """The value in standard errors; 0 for an exact zero."""
+        """The value in standard errors; 0 for an exact zero. With ends, the one nearer to zero counts, if zero is not between."""
+        if self.ends is not None:
+            low, high = self.ends
+            return low.z if low.value > 0 else high.z if high.value < 0 else 0.0
         return self.value / self.se if self.se > 0 else math.copysign(math.inf, self.value) if self.value else 0.0
 
     @property
@@ -117,7 +125,11 @@ class Estimate:
         psi = None if self.psi is None else factor * self.psi
         effects = None if self.unit_effects is None else factor * self.unit_effects
         what = f"{factor:g} × ({self.label})"
-        return replace(self, value=factor * self.value, psi=psi, se=abs(factor) * self.se, unit_effects=effects, what=what, diagnostics={})
+        low, high = (None, None) if self.ends is None else (end * factor for end in self.ends[:: -1 if factor < 0 else 1])
+        return replace(
+            self, value=factor * self.value, psi=psi, se=abs(factor) * self.se, unit_effects=effects, what=what, diagnostics={},
+            ends=None if low is None or high is None else (low, high),
+        )  # fmt: skip
 
     __rmul__ = __mul__
 
@@ -130,11 +142,13 @@ class Estimate:
         about = {"value": self.value, "se": self.se, "low": low, "high": high, "pvalue": self.pvalue, "n": self.n}
         names = ("method", "treatments", "outcome", "adjustment", "assumptions", "notes", "what", "rows", "exact")
         plain = {name: getattr(self, name) for name in names}
-        return {"format": FORMAT, **about, **plain, "diagnostics": dict(self.diagnostics)}
+        ends = None if self.ends is None else [{"value": end.value, "se": end.se} for end in self.ends]
+        return {"format": FORMAT, **about, **plain, "ends": ends, "diagnostics": dict(self.diagnostics)}
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the summary as JSON, and the arrays (psi, folds, …) as npz beside it; return the JSON's path."""
         arrays = {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
+        arrays |= {name: end.psi for name, end in zip(ENDS, self.ends or (), strict=False) if end.psi is not None}
         if arrays:
             with whole_file(Path(path).with_suffix(".npz")) as temporary:
                 np.savez_compressed(temporary, **arrays)
@@ -152,7 +166,12 @@ class Estimate:
         texts = ("treatments", "adjustment", "assumptions", "notes")
         names = ("value", "n", "method", "outcome", "what", "rows", "exact", "diagnostics")
         stored: dict[str, Any] = {name: about[name] for name in names} | {name: tuple(about[name]) for name in texts}
-        return cls(se=math.nan if about["se"] is None else about["se"], **stored, **arrays)
+        psi = [arrays.pop(name, None) for name in ENDS]
+        told = cls(se=math.nan if about["se"] is None else about["se"], **stored, **arrays)
+        if not about.get("ends"):
+            return told
+        low, high = (replace(told, value=end["value"], se=end["se"], psi=p) for end, p in zip(about["ends"], psi, strict=True))
+        return replace(told, ends=(low, high))
 
     from_json = load
 
@@ -209,7 +228,16 @@ def _combine(a: Estimate, b: Estimate, sign: float) -> Estimate:
         rows=a.rows or b.rows,
         exact=a.exact and b.exact,
         clusters=a.clusters if a.clusters is not None else b.clusters,
+        ends=_combined_ends(a, b, sign),
     )
+
+
+def _combined_ends(a: Estimate, b: Estimate, sign: float) -> tuple[Estimate, Estimate] | None:
+    """Return the least and the most that a + sign · b can be, where either has ends."""
+    if a.ends is None and b.ends is None:
+        return None
+    of_a, of_b = a.ends or (a, a), (b.ends or (b, b))[:: -1 if sign < 0 else 1]
+    return _combine(of_a[0], of_b[0], sign), _combine(of_a[1], of_b[1], sign)
 
 
 def _same_rows(a: Estimate, b: Estimate) -> tuple[FloatArray, FloatArray]:
@@ -226,7 +254,7 @@ def _load_arrays(path: Path, n: int) -> dict[str, Any]:
         return {}
     try:
         with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in ARRAYS if name in stored}
+            arrays = {name: stored[name] for name in (*ARRAYS, *ENDS) if name in stored}
     except (OSError, ValueError, KeyError) as why:
         raise FileError(f"cannot read {path}: {why}; delete it to load the summary alone", path=path) from why
     if any(len(array) != n for array in arrays.values()):

@@ -19,7 +19,7 @@ from causalsem.effects import AIPW
 from causalsem.errors import SettingError, check_names
 from causalsem.identify.adjustment import SetKind
 from causalsem.networks import TwoTower
-from causalsem.policy import DoublyRobust, PolicyGradient
+from causalsem.policy import MoreRobustDoublyRobust, PolicyGradient
 
 # The choices that are methods, and the package whose names may stand for one in a file.
 METHOD_HOME = {
@@ -76,7 +76,7 @@ class Recipe:
     holdout: float = 0.2
     top: int = 20
     learner: Any = field(default_factory=PolicyGradient)
-    value: Any = field(default_factory=DoublyRobust)
+    value: Any = field(default_factory=lambda: MoreRobustDoublyRobust(clip="auto"))
     reward: Mapping[str, float] = field(default_factory=dict)
     rounds: int = 50_000
     seed: int = 0

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Protocol, Self
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Protocol, Self
 
 import numpy as np
 
 from causalsem._values import FloatArray, IntArray
 from causalsem.effects.estimate import standard_error
 from causalsem.errors import SettingError
+from causalsem.policy.worst_case import HEAVIEST, shortest_cut, tail_index
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
     """What an estimator sees of each round: reward r, weight w = π(a|x)/p, q(x, a) and Σ_a π(a|x) q(x, a), all (n,).
 
-    `users` (n,) says whose rounds they are, if users are the independent units.
+    `users` (n,) says whose rounds they are, if users are the independent units; mean rewards lie between `low` and `high`.
     """
 
     r: FloatArray
@@ -24,6 +26,8 @@ class Evidence:
     q: FloatArray
     q_pi: FloatArray
     users: IntArray | None = None
+    low: float = 0.0
+    high: float = 1.0
 
     def se(self, psi: FloatArray) -> float:
         """Return the standard error of a mean with influence function psi (n,)."""
@@ -78,28 +82,43 @@ def plain_mean(terms: FloatArray) -> tuple[float, FloatArray]:
 
 @dataclass(frozen=True)
 class Settings:
-    """`clip`: weights above it are cut to it (None: never), at the price of a bias; `folds` of the reward model."""
+    """`clip`: weights above it are cut to it (None: never), at the price of a bias; `folds` of the reward model.
 
-    clip: float | None = None
+    "auto" cuts where the weights' tail is too heavy for a variance (tail index above ½), at the weight that leaves the shortest
+    interval. The interval of cut weights holds their worst bias (`ends_of`).
+    """
+
+    clip: float | Literal["auto"] | None = None
     folds: int = 5
 
     least_variance: ClassVar[bool] = False
     shrinks: ClassVar[bool] = False
-    notes: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        if self.clip is not None and not self.clip > 0:
-            raise SettingError(f"clip is {self.clip}; use a weight above 0, such as 100, or None")
+        if not (self.clip is None or self.clip == "auto" or (isinstance(self.clip, (int, float)) and self.clip > 0)):
+            raise SettingError(f"clip is {self.clip!r}; use a weight above 0, such as 100, 'auto' or None")
+        if isinstance(self.clip, int):
+            object.__setattr__(self, "clip", float(self.clip))
         if self.folds < 2:
             raise SettingError(f"folds is {self.folds}; use 2 or more")
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The weight that others are cut to."""
+        return () if self.clip is None else (f"weights cut to {self.clip:.3g}",)
+
     def settled(self, evidence: Evidence) -> Self:
-        """Return the settings themselves: nothing is left open."""
-        return self
+        """Return the settings with the cut chosen by the rounds."""
+        if self.clip != "auto":
+            return self
+        if tail_index(evidence.w) <= HEAVIEST:
+            return replace(self, clip=None)
+        cut = shortest_cut(evidence.r, evidence.w, evidence.low, evidence.high, evidence.se)
+        return replace(self, clip=None if math.isinf(cut) else cut)
 
     def weights(self, w: FloatArray) -> FloatArray:
         """Return the weights (n,), cut to `clip`."""
-        return w if self.clip is None else np.minimum(w, self.clip)
+        return np.minimum(w, self.clip) if isinstance(self.clip, float) else w
 
 
 @dataclass(frozen=True)

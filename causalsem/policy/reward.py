@@ -12,6 +12,7 @@ import numpy as np
 
 from causalsem._cards import mimebundle
 from causalsem._values import FloatArray
+from causalsem.effects.nuisance import is_binary
 from causalsem.errors import SettingError, check_names
 
 if TYPE_CHECKING:
@@ -43,6 +44,15 @@ class Reward:
         for name, weight in self.weights.items():
             total += weight * feedback.outcomes[name].to_numpy(dtype=np.float64)
         return total
+
+    def range_in(self, feedback: LoggedFeedback) -> tuple[float, float]:
+        """Return the least and the largest reward a round could have: of 0/1 outcomes both may happen, others as they were seen."""
+        low = high = 0.0
+        for name, weight in self.weights.items():
+            seen = feedback.outcomes[name].to_numpy(dtype=np.float64)
+            ends = (0.0, 1.0) if is_binary(seen) else (float(seen.min()), float(seen.max()))
+            low, high = low + min(weight * end for end in ends), high + max(weight * end for end in ends)
+        return low, high
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Reward) and dict(self.weights) == dict(other.weights)

@@ -15,7 +15,7 @@ from causalsem.policy.estimators import SUPPORT, TRUE_PROPENSITY, Evidence, plai
 from causalsem.policy.tuning import Choice, by_mse, by_slope, levels_of
 
 Kind = Literal["optimistic", "pessimistic"]
-TRADED = "where weights are shrunk the reward model is right; the interval leaves out the bias of shrinking"
+TRADED = "where weights are shrunk the reward model is right; the interval takes the worst case instead"
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def test_a_chosen_level_is_said_and_given_again_makes_the_same_number(kind, choo
     evidence = _evidence(policy, feedback, BUY.of(feedback), fit_reward_model(feedback, BUY.of(feedback), folds=5, seed=2))
     level = kind(choose=choose).settled(evidence).level
     assert evaluate_policy(policy, feedback, kind(level=level), seed=2).value == found.value
-    assert any("leaves out the bias" in text for text in found.assumptions)
+    assert any("the interval takes the worst case" in text for text in found.assumptions)
 
 
 def test_shrinking_errs_less_where_few_rounds_count(bandit):
