@@ -211,6 +211,8 @@ def some_members(graph: CausalGraph, rng: np.random.Generator) -> list[CausalGra
 
 def distinct_graphs(graphs: SampledGraphs | Iterable[CausalGraph]) -> tuple[list[tuple[CausalGraph, int]], int, int]:
     """Return the different legal graphs with their counts, how many graphs there were, and how many were illegal."""
+    if isinstance(graphs, CausalGraph):
+        return [(graphs, 1)], 1, 0
     if isinstance(graphs, SampledGraphs):
         return _from_marks(graphs.nodes, np.asarray(graphs.marks))
     counts = Counter(graphs)

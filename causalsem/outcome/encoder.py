@@ -12,7 +12,7 @@ import pandas as pd
 
 from causalsem._values import FloatArray, IntArray, frozen
 from causalsem.behaviour import BehaviourTable
-from causalsem.errors import DataError, check_kind, check_names
+from causalsem.errors import DataError, check_kind, shown
 
 Ids = npt.NDArray[Any]
 DRAWS = 4096
@@ -119,7 +119,9 @@ class Encoder:
         codes, new = pd.factorize(pairs.keys[key].iloc[strange])
         traits = np.zeros((len(new), len(side.names)))
         if side.names:
-            check_names(side.names, pairs.names, what="trait", where=f"the pairs of {key}s unseen in training")
+            absent = [name for name in side.names if name not in pairs.names]
+            if absent:
+                raise DataError(f"{len(new):,} {key}s are unseen in training and have no {shown(absent)}; add the columns", columns=absent)
             traits[codes] = self.standardise(pairs.rows(strange).complete(side.names), side.names)
         rows = rows.copy()
         rows[strange] = len(side.ids) + codes

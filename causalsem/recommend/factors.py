@@ -11,7 +11,8 @@ import pandas as pd
 
 from causalsem._values import IntArray
 from causalsem.behaviour import BehaviourTable
-from causalsem.errors import NoRowsError, SettingError, check_names
+from causalsem.errors import NoRowsError, SettingError, check_kind, check_names
+from causalsem.outcome.encoder import check_pairs
 from causalsem.recommend.scores import Scores
 
 SingleArray: TypeAlias = npt.NDArray[np.float32]
@@ -96,6 +97,8 @@ def factor_scores(
     `new` leaves out pairs with the outcome, `top` keeps each user's best. Counts weigh in ALS, BPR looks at seen or not.
     Raises NoRowsError when no pair has the outcome.
     """
+    check_pairs(pairs)
+    check_kind(method, (ALS, BPR), "a method", "use ALS() or BPR()")
     check_names([outcome], pairs.names, what="column", where="the pairs")
     if top is not None and top < 1:
         raise SettingError(f"top={top} keeps nothing; ask for at least 1")

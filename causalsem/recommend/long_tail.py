@@ -9,7 +9,7 @@ import pandas as pd
 
 from causalsem._values import FloatArray
 from causalsem.behaviour import BehaviourTable
-from causalsem.errors import SettingError
+from causalsem.errors import DataError, SettingError, check_kind
 from causalsem.recommend.metrics import Candidates, Ranking, labelled_pairs, scored_pairs
 from causalsem.recommend.scores import Scores
 
@@ -34,8 +34,12 @@ def popularity_gain(
     """
     if k < 1 or groups < 1:
         raise SettingError(f"k={k} and groups={groups} must be at least 1; raise them")
+    for one, what in ((scores, "scores"), (baseline, "a baseline")):
+        check_kind(one, (Scores, pd.DataFrame), what, "hand in what score(model) returned, or a frame of user, item and score")
     labelled = labelled_pairs(scores, test, label)
     ours, theirs = (Ranking.of(scored_pairs(one, labelled), labelled, candidates) for one in (scores, baseline))
+    if not any(item in popularity for item in ours.items):
+        raise DataError(f"none of the test's items, such as {str(ours.items[0])!r}, is in the popularity; use the same ids in both")
     order = np.argsort([float(popularity.get(item, 0.0)) for item in ours.items], kind="stable")
     group = np.empty(len(order), dtype=np.int64)
     group[order] = np.arange(len(order)) * groups // len(order)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from scipy.stats import rankdata
 from causalsem._values import FloatArray, IntArray
 from causalsem.behaviour import BehaviourTable
 from causalsem.behaviour.table import with_pandas
-from causalsem.errors import DataError, SettingError, UnknownNameError, check_kind, check_names, shown
+from causalsem.errors import DataError, NoRowsError, SettingError, UnknownNameError, check_kind, check_names, shown
 from causalsem.recommend.scores import Scores
 
 Empty = Literal["skip", "one"]
@@ -61,6 +62,7 @@ def rank_metrics(
     ranking = Ranking.of(scored_pairs(scores, labelled), labelled, candidates)
     rows = {"auc": _auc(ranking), "gauc": _gauc(ranking)}
     for depth in k:
+        check_kind(depth, Integral, "a depth in k", "hand in whole numbers, such as k=(5, 10)")
         if depth < 1:
             raise SettingError(f"k={depth} ranks nothing; ask for at least 1")
         rows |= _at(ranking, int(depth), empty, popularity)
@@ -134,9 +136,9 @@ def _join(scores: pd.DataFrame, test: pd.DataFrame, every: bool) -> tuple[pd.Dat
     merged = test.merge(scores, on=["user", "item"], how="left")
     unscored = merged["score"].isna()
     if unscored.any():
-        pair = merged.loc[unscored.idxmax(), ["user", "item"]].tolist()
+        user, item = (str(merged.loc[unscored.idxmax(), key]) for key in ("user", "item"))
         raise DataError(
-            f"{int(unscored.sum()):,} of {len(test):,} test pairs have no score (the first is user {pair[0]!r}, item {pair[1]!r}); "
+            f"{int(unscored.sum()):,} of {len(test):,} test pairs have no score (the first is user {user!r}, item {item!r}); "
             "score without top, hand these pairs to score(), or use candidates='all'",
             rows=np.flatnonzero(unscored)[:8].tolist(),
         )
@@ -229,6 +231,10 @@ def scored_pairs(scores: Scores | pd.DataFrame, test: pd.DataFrame) -> pd.DataFr
     check_names(("user", "item", "score"), frame.columns, what="column", where="the scores")
     _once(frame, "scores")
     frame = frame[["user", "item", "score"]]
+    for key in ("user", "item"):
+        text = [name for name, side in (("scores", frame), ("test", test)) if len(side) and isinstance(side[key].iloc[0], str)]
+        if len(text) == 1:
+            raise DataError(f"the {key}s are text in the {text[0]} alone; bring scores and test to one type", columns=[key])
     if not isinstance(scores, Scores) or scores.cut is None:
         return frame
     asked = test.loc[test["user"].isin(frame["user"].unique()), ["user", "item"]]
@@ -246,6 +252,8 @@ def labelled_pairs(scores: Scores | pd.DataFrame, test: BehaviourTable | pd.Data
         if name not in test.columns:
             raise UnknownNameError(name, test.columns, what="label column", where="the test")
         frame = test[["user", "item"]].assign(label=test[name].to_numpy(dtype=np.float64))
+    if frame.empty:
+        raise NoRowsError("the test has no pairs; check the filter or the file it came from")
     odd = ~frame["label"].isin((0.0, 1.0))
     if odd.any():
         values = frame.loc[odd, "label"].unique()[:3]
@@ -257,5 +265,7 @@ def labelled_pairs(scores: Scores | pd.DataFrame, test: BehaviourTable | pd.Data
 def _once(frame: pd.DataFrame, what: str) -> None:
     twice = frame.duplicated(["user", "item"])
     if twice.any():
-        user, item = frame.loc[twice.idxmax(), ["user", "item"]]
-        raise DataError(f"user {user!r} and item {item!r} occur twice in the {what} ({int(twice.sum()):,} such rows); keep one of each")
+        user, item = frame[["user", "item"]].iloc[int(twice.to_numpy().argmax())]
+        raise DataError(
+            f"user {str(user)!r} and item {str(item)!r} occur twice in the {what} ({int(twice.sum()):,} such rows); keep one of each"
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from causalsem._values import FloatArray, IntArray, read_parquet, write_parquet
 from causalsem.behaviour import BehaviourTable
 from causalsem.errors import DataError, SettingError, UnknownNameError, check_kind, check_names
 from causalsem.outcome import OutcomeModel
-from causalsem.outcome.encoder import Encoded
+from causalsem.outcome.encoder import Encoded, check_pairs
 
 FORMAT = "causalsem-scores"
 # Pairs × draws answered at once: about 50 MB of work space.
@@ -107,8 +108,11 @@ def score(
     members, each of which never saw one fold: √((M − 1)/M Σ (s_m − s̄)²); it holds the networks' own randomness too.
     """
     check_kind(model, OutcomeModel, "a model", "hand in what fit_outcome(pairs, adjust) returned")
+    check_kind(top, (Integral, type(None)), "top", "hand in a whole number")
     if top is not None and top < 1:
         raise SettingError(f"top={top} keeps nothing; ask for at least 1")
+    if pairs is not None:
+        check_pairs(pairs)
     draws, weights = _draws(model, seed)
     # The pair block is integrated out, so the pairs need not have its columns.
     encoded = _all_pairs(model) if pairs is None else model.encode(_without_block(pairs, model))

@@ -364,5 +364,5 @@ def test_strangers_are_answered_from_traits_and_it_is_said(small, adjust, model)
         "1 items unseen in training are answered from their traits popularity",
     }
     assert answers[0] > answers[1]
-    with pytest.raises(UnknownNameError, match="users unseen in training"):
+    with pytest.raises(DataError, match=r"2 users are unseen in training and have no \['activity'\]; add the columns"):
         model.predict(table.select(["mood", "popularity"]))

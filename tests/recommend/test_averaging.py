@@ -63,6 +63,8 @@ def test_messages():
     world = make_world(20, 10, seed=2)
     with pytest.raises(NotIdentifiedError, match="nothing to score by"):
         score_over_graphs(world.pairs, [NONE], QUERY)
+    with pytest.raises(NotIdentifiedError, match="nothing to score by"):
+        score_over_graphs(world.pairs, NONE, QUERY)  # one graph is a sample of one
     with pytest.raises(SettingError, match="most"):
         score_over_graphs(world.pairs, [FULL], QUERY, most=0)
     with pytest.raises(DataError, match="different pairs"):

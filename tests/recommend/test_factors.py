@@ -105,6 +105,8 @@ def test_what_cannot_be_factorised_is_said():
         factor_scores(pairs_of(train.assign(buy=0.0)), "buy")
     with pytest.raises(UnknownNameError, match="did you mean 'buy'"):
         factor_scores(pairs_of(train), "bus")
+    with pytest.raises(SettingError, match="a method of type str; use ALS"):
+        factor_scores(pairs_of(train), "buy", "als")
     with pytest.raises(SettingError, match="top=0"):
         factor_scores(pairs_of(train), "buy", top=0)
     with pytest.raises(SettingError, match="factors and rounds are 1 or more"):

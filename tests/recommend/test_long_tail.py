@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from causalsem.errors import SettingError
+from causalsem.errors import DataError, SettingError
 from causalsem.recommend import popularity_gain
 
 
@@ -34,3 +34,12 @@ def test_a_group_count_below_one_is_refused():
     test = pd.DataFrame({"user": [1], "item": ["a"], "label": [1]})
     with pytest.raises(SettingError, match="groups=0"):
         popularity_gain(test.assign(score=1.0), test.assign(score=1.0), test, {}, groups=0)
+
+
+def test_a_popularity_of_other_items_is_refused():
+    test = pd.DataFrame({"user": [1, 1], "item": [1, 2], "label": [1, 0]})
+    scores = test.assign(score=[1.0, 2.0])
+    with pytest.raises(DataError, match="none of the test's items, such as '2', is in the popularity"):
+        popularity_gain(scores, scores, test, {"1": 5, "2": 3})
+    with pytest.raises(SettingError, match="a baseline of type str"):
+        popularity_gain(scores, "popular", test, {1: 5})

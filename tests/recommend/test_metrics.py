@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import ndcg_score, roc_auc_score
 
 from causalsem.behaviour import BehaviourTable
-from causalsem.errors import DataError, SettingError, UnknownNameError
+from causalsem.errors import DataError, NoRowsError, SettingError, UnknownNameError
 from causalsem.recommend import Scores, popularity_scores, rank_metrics
 from causalsem.recommend.metrics import gini
 
@@ -185,8 +185,19 @@ def test_a_rating_must_be_cut_first(ranked):
 
 def test_a_pair_twice_is_named(ranked):
     scores, test = ranked
-    with pytest.raises(DataError, match="occur twice in the test"):
+    user, item = test.iloc[0][["user", "item"]]
+    with pytest.raises(DataError, match=f"user '{user}' and item '{item}' occur twice in the test"):
         rank_metrics(scores, pd.concat([test, test.iloc[:1]]))
+
+
+def test_ids_of_two_types_an_empty_test_and_a_depth_in_words_are_refused(ranked):
+    scores, test = ranked
+    with pytest.raises(DataError, match="the items are text in the test alone; bring scores and test to one type"):
+        rank_metrics(scores, test.assign(item="物" + test["item"].astype(str)))
+    with pytest.raises(NoRowsError, match="the test has no pairs"):
+        rank_metrics(scores, test.iloc[:0])
+    with pytest.raises(SettingError, match="a depth in k of type str"):
+        rank_metrics(scores, test, k=["5"])
 
 
 def test_unknown_settings_are_refused(ranked):

@@ -143,6 +143,10 @@ def test_ranking_by_the_debiased_score_beats_chance_on_fresh_draws(world, scores
 def test_messages(model, scores):
     with pytest.raises(SettingError, match="top"):
         score(model, top=0)
+    with pytest.raises(SettingError, match="top of type str"):
+        score(model, top="3")
+    with pytest.raises(DataError, match="pairs of type DataFrame"):
+        score(model, scores.frame)
     with pytest.raises(SettingError, match="top 0"):
         scores.top(0)
     with pytest.raises(UnknownNameError, match="unknown user"):
