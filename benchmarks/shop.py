@@ -4,7 +4,8 @@
 
 For every shop: the naive lift (purchase rate of exposed minus unexposed pairs) and the AIPW estimate given the
 adjustment set that `identify` returns from the true graph, both beside the truth. The target: every naive lift is off
-by more than half of the truth, and the 95 % intervals of the debiased one cover the truth as often as they say.
+by more than half of the truth, and the 95 % intervals of the debiased one cover the truth as often as they say. Beside
+the interval that counts pairs of one user and of one item as dependent, what would cover if only those of a user were.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import pandas as pd
 
 from causalsem.behaviour import behaviours
 from causalsem.effects import AIPW, estimate_effect, naive_effect
+from causalsem.effects.estimate import standard_error
 from causalsem.identify import Query, identify
 from causalsem.simulate import simulate_shop
 
@@ -43,6 +45,7 @@ def one_shop(seed: int, *, users: int = 1500, items: int = 200, kind: str = "opt
         "low": low,
         "high": high,
         "covered": low <= true <= high,
+        "covered_by_user": abs(debiased.value - true) <= 1.96 * standard_error(debiased.psi, debiased.clusters[0]),
         "seconds": seconds,
     }
 
@@ -53,6 +56,9 @@ def summary(rows: pd.DataFrame) -> dict[str, float]:
         "shops": len(rows),
         "naive_off_by_half": int((rows["naive_off"].abs() > 0.5).sum()),
         "covered": int(rows["covered"].sum()),
+        "covered_by_user": int(rows["covered_by_user"].sum()),
+        "sd_of_error": float((rows["debiased"] - rows["true"]).std()),
+        "mean_se": float(rows["se"].mean()),
         "mean_error_in_se": float(((rows["debiased"] - rows["true"]) / rows["se"]).mean()),
     }
 
@@ -72,7 +78,8 @@ def main() -> None:
     counts = summary(rows)
     print(rows.to_string(index=False, float_format="{:.5f}".format))
     print(f"\nnaive off by more than half: {counts['naive_off_by_half']} of {len(rows)}")
-    print(f"truth in the debiased 95 % interval: {counts['covered']} of {len(rows)}")
+    print(f"truth in the debiased 95 % interval: {counts['covered']} of {len(rows)}, by users alone {counts['covered_by_user']}")
+    print(f"spread of the error over shops {counts['sd_of_error']:.6f}, mean standard error {counts['mean_se']:.6f}")
     print(f"mean error of the debiased lift: {counts['mean_error_in_se']:+.2f} standard errors")
     if told.json:
         told.json.write_text(json.dumps({"summary": counts, "shops": rows.to_dict(orient="records")}, indent=1) + "\n", encoding="utf-8")

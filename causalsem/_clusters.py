@@ -43,6 +43,10 @@ class Clusters:
         """How many clusters each way has."""
         return {way: int(codes.max()) + 1 for way, codes in zip(self.ways, self.codes, strict=True)}
 
+    def apart(self) -> tuple[Clusters, ...]:
+        """Return the clusters of each way alone."""
+        return tuple(Clusters((way,), codes[None]) for way, codes in zip(self.ways, self.codes, strict=True))
+
     def terms(self) -> tuple[Term, ...]:
         """Return what the spread consists of (Cameron, Gelbach & Miller 2011).
 

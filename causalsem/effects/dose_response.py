@@ -81,7 +81,7 @@ def dose_response(
         told[dose] = Estimate(
             centre + surprise, psi, method="dose_response", what=f"E[{problem.outcome} | do({problem.treatments[0]} = {dose:g})]",
             adjustment=problem.adjustment, outcome=problem.outcome, assumptions=(*adjust.assumptions, *ASSUMES), rows=rows,
-            folds=problem.folds, clusters=problem.clusters, diagnostics={"bandwidth": h, "effective_rows": size},
+            folds=problem.folds, clusters=problem.ways, diagnostics={"bandwidth": h, "effective_rows": size},
         )  # fmt: skip
     return told
 

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.stats import norm
 
 from causalsem._cards import mimebundle
+from causalsem._clusters import Clusters
 from causalsem._values import FloatArray, IntArray, frozen, json_text, read_json, whole_file, write_text
 from causalsem.errors import DataError, FileError, SettingError
 from causalsem.identify import Query
@@ -29,7 +30,9 @@ class Estimate:
     """An estimated number, its influence function and what it rests on.
 
     `psi` is the estimated influence function, one mean-zero number per row: value − truth ≈ mean(psi), so
-    se = √(Σ psi²)/n, or with `clusters` (one code per row) √(G/(G−1) Σ_g (Σ_{i∈g} psi_i)²)/n over the G clusters.
+    se = √(Σ psi²)/n. With `clusters`, one code per row (n,) or several (ways, n), rows that share a code may depend on
+    each other: se = √(G/(G−1) Σ_g (Σ_{i∈g} psi_i)²)/n over G clusters; of users and items, that of the first squared plus
+    that of the second less that of their pairs (Cameron, Gelbach & Miller 2011).
     `folds` holds the cross-fitting fold of each row (−1: none), `propensity` P(treated | adjustment) of each row and
     `unit_effects` (n,) the effect within each row's stratum, where the method has them. `rows` is a fingerprint of
     the rows, by which `a - b` knows that both saw the same ones. An `exact` estimate is zero by the graph, not by data.
@@ -69,7 +72,7 @@ class Estimate:
                 object.__setattr__(self, "se", standard_error(self.psi, self.clusters))
         for name in ARRAYS:
             array = getattr(self, name)
-            if array is not None and array.shape != (self.n,):
+            if array is not None and array.shape[-1:] != (self.n,):
                 raise DataError(f"{name} has shape {array.shape} for {self.n:,} rows; hand in one number per row")
         if not math.isfinite(self.value):
             raise DataError(f"the estimate is {self.value}; look for a column of one value or without overlap", value=self.value)
@@ -88,6 +91,14 @@ class Estimate:
     def label(self) -> str:
         """What was estimated, for a line of text: "browse ⇒ buy"."""
         return self.what or f"{', '.join(self.treatments)} ⇒ {self.outcome}"
+
+    @property
+    def cluster_sizes(self) -> dict[str, int]:
+        """How many users, and of pairs how many items, the error takes as independent of each other; empty where rows are."""
+        if self.clusters is None:
+            return {}
+        codes = np.atleast_2d(self.clusters)
+        return {way: len(np.unique(own)) for way, own in zip(("user", "item"), codes, strict=False)}
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -197,15 +208,18 @@ class Estimate:
 
 
 def standard_error(psi: FloatArray, clusters: IntArray | None = None) -> float:
-    """Return the standard error of the mean of an influence function, clusters taken as the independent units."""
+    """Return the standard error of the mean of an influence function (n,), with rows of one cluster (of any way) dependent."""
     n = len(psi)
     if clusters is None:
         return float(np.sqrt(psi @ psi) / n)
-    sums = np.bincount(clusters, weights=psi)
-    groups = np.count_nonzero(np.bincount(clusters))
-    if groups < 2:
+    ways = Clusters.of({str(way): codes for way, codes in enumerate(np.atleast_2d(clusters))})
+    if min(ways.sizes.values()) < 2:
         raise DataError("all rows belong to one cluster, so there is no standard error; use another cluster or none")
-    return float(np.sqrt(groups / (groups - 1) * (sums @ sums)) / n)
+    variance = float(ways.spread(psi[:, None])[0, 0])
+    # A difference of variances may come out at nought or below; each way alone is then the better guess.
+    if variance <= 0.0:
+        variance = max(float(way.spread(psi[:, None])[0, 0]) for way in ways.apart())
+    return math.sqrt(variance) / n
 
 
 def _combine(a: Estimate, b: Estimate, sign: float) -> Estimate:
@@ -257,6 +271,6 @@ def _load_arrays(path: Path, n: int) -> dict[str, Any]:
             arrays = {name: stored[name] for name in (*ARRAYS, *ENDS) if name in stored}
     except (OSError, ValueError, KeyError) as why:
         raise FileError(f"cannot read {path}: {why}; delete it to load the summary alone", path=path) from why
-    if any(len(array) != n for array in arrays.values()):
+    if any(array.shape[-1:] != (n,) for array in arrays.values()):
         raise FileError(f"{path} belongs to another estimate (not {n:,} rows); restore or delete it", path=path)
     return arrays

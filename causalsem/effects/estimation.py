@@ -31,6 +31,11 @@ FEWEST_EFFECTIVE_ROWS = 50
 SMALLEST_EFFECTIVE_SHARE = 0.02
 MOST_LEVELS = 20
 MOST_STEPS = 10
+# What is said of the error, by the ways in which rows may depend on each other.
+ERRORS = {
+    ("user",): "users, not rows, are the independent units of the error",
+    ("user", "item"): "the error is clustered by user and item: pairs that share one may depend on each other",
+}
 STEPS = "the levels of {0!r} count as numbers, each step like another; for the chance of a level or more, make it a 0/1 column"
 
 
@@ -197,7 +202,7 @@ def _as_estimate(problem: Problem, fitted: Fitted, method: Method, table: Behavi
     if fitted.weights is not None and problem.adjustment and problem.is_binary and len(problem.treatments) == 1:
         found["balance"] = balance_of(problem.Z, problem.adjustment, problem.treated, fitted.weights).to_dict()
     versus = (f"{problem.contrast[1]:g} against {problem.contrast[0]:g}",) if problem.contrast is not None else ()
-    users = ("users, not rows, are the independent units of the error",) if problem.clusters is not None else ()
+    told = () if problem.clusters is None else (ERRORS[problem.clusters.ways],)
     steps = (STEPS.format(problem.outcome),) if _looks_rated(problem) else ()
     return Estimate(
         value=fitted.value,
@@ -207,10 +212,10 @@ def _as_estimate(problem: Problem, fitted: Fitted, method: Method, table: Behavi
         outcome=problem.outcome,
         adjustment=problem.adjustment,
         assumptions=(*assumptions, *method.assumes, *fitted.assumptions),
-        notes=(*versus, *fitted.notes, *users, *steps),
+        notes=(*versus, *fitted.notes, *told, *steps),
         rows=fingerprint(table),
         folds=problem.folds if fitted.cross_fitted else None,
-        clusters=problem.clusters,
+        clusters=problem.ways,
         propensity=fitted.propensity,
         unit_effects=fitted.unit_effects,
         diagnostics=found,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from causalsem._clusters import Clusters
 from causalsem._values import BoolArray, FloatArray, IntArray
 from causalsem.behaviour import BehaviourTable
 from causalsem.effects.nuisance import is_binary, make_folds
@@ -18,8 +19,9 @@ from causalsem.errors import DataError, ForbiddenVariableError, SettingError, ch
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Problem:
-    """The arrays of one effect: treatments T (n, t), outcome Y (n,), adjustment Z (n, k), folds and clusters (n,).
+    """The arrays of one effect: treatments T (n, t), outcome Y (n,), adjustment Z (n, k), folds (n,).
 
+    Rows of one cluster (of any way) may depend on each other; those of one user are never split between folds.
     With a `contrast` (low, high) of one treatment's levels, T holds codes: 0 for low, 1 for high, 2 … for any others.
     """
 
@@ -30,7 +32,7 @@ class Problem:
     outcome: str
     adjustment: tuple[str, ...]
     folds: IntArray
-    clusters: IntArray | None
+    clusters: Clusters | None
     seed: int
     contrast: tuple[float, float] | None = None
 
@@ -38,6 +40,16 @@ class Problem:
     def n(self) -> int:
         """The number of rows."""
         return len(self.Y)
+
+    @property
+    def users(self) -> IntArray | None:
+        """A code per row that says whose row it is, where users have several rows."""
+        return None if self.clusters is None else self.clusters.codes[0]
+
+    @property
+    def ways(self) -> IntArray | None:
+        """The codes of the clusters, (ways, n), as an Estimate takes them."""
+        return None if self.clusters is None else self.clusters.codes
 
     @property
     def is_binary(self) -> bool:
@@ -116,9 +128,10 @@ def build_problem(
     if contrast is not None:
         T = _coded(T, treatments, contrast)
     clusters = row_clusters(table)
+    users = None if clusters is None else clusters.codes[0]
     strata = None if clusters is not None else levels
-    if clusters is not None and int(clusters.max()) + 1 < folds:
-        raise SettingError(f"{folds} folds for {int(clusters.max()) + 1} users; use fewer folds, users are never split")
+    if clusters is not None and clusters.sizes["user"] < folds:
+        raise SettingError(f"{folds} folds for {clusters.sizes['user']} users; use fewer folds, users are never split")
     return Problem(
         T,
         Y,
@@ -126,7 +139,7 @@ def build_problem(
         treatments,
         outcome,
         adjustment,
-        make_folds(len(Y), folds, seed, strata=strata, clusters=clusters),
+        make_folds(len(Y), folds, seed, strata=strata, clusters=users),
         clusters,
         seed,
         contrast,
@@ -138,12 +151,14 @@ def strata_of(T: FloatArray) -> IntArray:
     return (T @ (2.0 ** np.arange(T.shape[1]))).astype(np.int64)
 
 
-def row_clusters(table: BehaviourTable) -> IntArray | None:
-    """Return a code per row that says whose row it is, when users have several rows; None when rows are users."""
-    if "user" not in table.keys.columns or len(table.unit) < 2:
+def row_clusters(table: BehaviourTable) -> Clusters | None:
+    """Return whose rows they are and of what item, where users or items have several rows; a single item is no cluster."""
+    if len(table.unit) < 2:
         return None
-    codes, users = pd.factorize(table.keys["user"])
-    return codes.astype(np.int64) if len(users) < len(table) else None
+    both = Clusters.of({way: table.keys[way] for way in ("user", "item")})
+    if min(both.sizes.values()) == len(table):
+        return None
+    return both if both.sizes["item"] > 1 else both.apart()[0]
 
 
 def fingerprint(table: BehaviourTable) -> str:

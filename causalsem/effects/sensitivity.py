@@ -11,10 +11,10 @@ import pandas as pd
 from scipy.stats import t as student
 
 from causalsem._cards import mimebundle
-from causalsem._values import FloatArray
+from causalsem._values import FloatArray, IntArray
 from causalsem.behaviour import BehaviourTable, as_table
 from causalsem.effects.confounding import robustness
-from causalsem.effects.estimate import Estimate
+from causalsem.effects.estimate import Estimate, standard_error
 from causalsem.effects.estimation import estimate_effect
 from causalsem.effects.methods.aipw import AIPW
 from causalsem.effects.methods.table import Method
@@ -54,6 +54,8 @@ class RobustnessValue:
     `partial_r2` is treatment's with outcome; a confounder that explains less than the share `point` of what is left of
     both treatment and outcome cannot bring the estimate to zero, less than `limit` not its 95 % interval.
     `benchmarks` compares with each measured variable: columns variable, with_treatment, with_outcome (partial R²).
+    `se` is the classical error, on which the algebra of the bias rests; the right one is `inflation` times as large where
+    rows of one user or item depend on each other, and the interval is that one's.
     """
 
     partial_r2: float
@@ -63,6 +65,7 @@ class RobustnessValue:
     value: float
     se: float
     df: int
+    inflation: float = 1.0
 
     def bounds(self, times: float = 1.0) -> pd.DataFrame:
         """Return what the estimate would be, had a confounder `times` as strong as each measured variable been left out.
@@ -73,7 +76,7 @@ class RobustnessValue:
         if not times > 0:
             raise SettingError(f"times is {times}; use a number above 0, such as 2 for twice as strong")
         told = [
-            _adjusted(self.value, self.se, self.df, r2d, r2y, times)
+            _adjusted(self.value, self.se, self.df, r2d, r2y, times, self.inflation)
             for r2d, r2y in zip(self.benchmarks["with_treatment"], self.benchmarks["with_outcome"], strict=True)
         ]
         frame = pd.DataFrame(told, columns=["with_treatment", "with_outcome", "value", "se"])
@@ -136,7 +139,8 @@ def robustness_value(data: Data, adjust: AdjustmentSet, *, share: float = 1.0, l
     """Return how much an unmeasured confounder must explain to take away `share` of the least-squares effect.
 
     RV = ½(√(f⁴ + 4f²) − f²) with f = share · |t|/√df, and for the interval f less its critical value |t*|/√(df − 1)
-    (Cinelli & Hazlett 2020, eq. 14 and 19). One treatment, any scale.
+    (Cinelli & Hazlett 2020, eq. 14 and 19), times how much larger the error is where pairs share users and items. One
+    treatment, any scale.
     """
     if not 0 < share <= 1 or not 0 < level < 1:
         raise SettingError(f"share is {share} and level {level}; use shares between 0 and 1")
@@ -147,7 +151,8 @@ def robustness_value(data: Data, adjust: AdjustmentSet, *, share: float = 1.0, l
     t, df = _t_ratio(T, Y, X)
     value = _slope(T, Y, X)
     f = share * abs(t) / math.sqrt(df)
-    critical = student.ppf((1 + level) / 2, df - 1) / math.sqrt(df - 1)
+    inflation = _slope_error(T, Y, X, problem.ways) / abs(value / t) if problem.ways is not None else 1.0
+    critical = inflation * student.ppf((1 + level) / 2, df - 1) / math.sqrt(df - 1)
     rows = []
     for k in range(1, X.shape[1]):
         others = np.delete(X, k, axis=1)
@@ -157,7 +162,8 @@ def robustness_value(data: Data, adjust: AdjustmentSet, *, share: float = 1.0, l
     names = [name for name, column in zip(problem.adjustment, problem.Z.T, strict=True) if np.ptp(column) > 0]
     benchmarks = pd.DataFrame(rows, columns=["with_treatment", "with_outcome"])
     benchmarks.insert(0, "variable", names)
-    return RobustnessValue(t**2 / (t**2 + df), robustness(f), robustness(max(0.0, f - critical)), benchmarks, value, abs(value / t), df)
+    limit = robustness(max(0.0, f - critical))
+    return RobustnessValue(t**2 / (t**2 + df), robustness(f), limit, benchmarks, value, abs(value / t), df, inflation)
 
 
 def placebo_treatment(
@@ -276,7 +282,17 @@ def _slope(x: FloatArray, y: FloatArray, X: FloatArray) -> float:
     return float((rx @ y) / (rx @ rx))
 
 
-def _adjusted(value: float, se: float, df: int, r2d: float, r2y: float, times: float) -> tuple[float, float, float, float]:
+def _slope_error(x: FloatArray, y: FloatArray, X: FloatArray, ways: IntArray) -> float:
+    """Return the standard error of `_slope` with rows of one cluster (of any way) dependent."""
+    basis = np.linalg.qr(X)[0]
+    rx, ry = x - basis @ (basis.T @ x), y - basis @ (basis.T @ y)
+    scale = float(rx @ rx)
+    return standard_error(len(y) * rx * (ry - (rx @ ry) / scale * rx) / scale, ways)
+
+
+def _adjusted(
+    value: float, se: float, df: int, r2d: float, r2y: float, times: float, inflation: float = 1.0
+) -> tuple[float, float, float, float]:
     """Return a confounder's partial R² with treatment and outcome, and the estimate and its error less its bias.
 
     r2d, r2y are the benchmark's; the confounder is orthogonal to it, and `times` as strong with both.
@@ -287,7 +303,7 @@ def _adjusted(value: float, se: float, df: int, r2d: float, r2y: float, times: f
         return math.nan, math.nan, math.nan, math.nan
     with_y = min(1.0, ((math.sqrt(times) + math.sqrt(shared)) / math.sqrt(1 - shared)) ** 2 * r2y / (1 - r2y))
     bias = se * math.sqrt(df * with_y * with_d / (1 - with_d))
-    error = se * math.sqrt((1 - with_y) / (1 - with_d) * df / (df - 1))
+    error = inflation * se * math.sqrt((1 - with_y) / (1 - with_d) * df / (df - 1))
     return with_d, with_y, math.copysign(abs(value) - bias, value), error
 
 

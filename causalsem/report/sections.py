@@ -116,7 +116,7 @@ def sem(found: Findings, say: Speaker, *, brief: bool = False) -> dict[str, Any]
         "status": fit_verdict(measures),
         "table": Table.of(head, rows, numbers_from=2, most=24),
         "short": " · ".join(_short_measures(found.fit)),
-        "errors": _clustered(found.fit, say),
+        "errors": _clustered(found.fit.clusters, say),
         "scales": scales(found, say),
         "measures": Table.of((say("name"), say("value")), [(k, significant(v, 4)) for k, v in measures.items()], most=60),
         "parameters": frame_table(
@@ -150,11 +150,11 @@ def _diagram(found: Findings) -> Markup:
     return Markup(svg_of(drawn, edge_looks(fit.graph, fit), title=None))
 
 
-def _clustered(fit: SEMFit, say: Speaker) -> Markup:
+def _clustered(clusters: Mapping[str, int], say: Speaker) -> Markup:
     """Return in which ways rows may depend on each other, as the standard errors allow for; nothing where they are independent."""
-    if not fit.clusters:
+    if not clusters:
         return Markup()
-    ways = [(say.term("cluster", way), count) for way, count in fit.clusters.items()]
+    ways = [(say.term("cluster", way), count) for way, count in clusters.items()]
     english = " and ".join(f"{word.english} ({count:,})" for word, count in ways)
     chinese = "和".join(f"{word.chinese}（{count:,}）" for word, count in ways)
     return say("clustered", ways=Words(english, chinese))
@@ -296,6 +296,7 @@ def estimates(found: Findings, say: Speaker) -> dict[str, Any]:
         "rows": [_bar_row(scale, row, colour, truth) for row, colour in zip(rows, colours, strict=True)],
         "methods": [(_label(label, say), e.method, f"{e.n:,}", names(e.adjustment) or "–") for label, e in found.estimates.items()],
         "truth": None if truth is None else significant(truth),
+        "errors": _clustered(found.answer.cluster_sizes if found.answer else {}, say),
         "gap": say("gap_note", value=significant(gap.value), low=significant(gap.interval[0]), high=significant(gap.interval[1]))
         if gap
         else "",

@@ -208,4 +208,4 @@ def test_rows_of_one_user_count_as_one_and_stay_in_one_fold(given):
     alone = estimate_effect(frame.drop(columns=["u", "i"]), given())
     assert all(len(set(estimate.folds[user == u])) == 1 for u in range(60))
     assert estimate.se > 2 * alone.se  # effects differ by user, of whom there are only 60
-    assert any("users" in note for note in estimate.notes)
+    assert any("clustered by user and item" in note for note in estimate.notes)

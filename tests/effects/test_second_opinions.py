@@ -20,14 +20,18 @@ def test_regression_and_its_error_are_statsmodels_hc1(linear_world, given):
     assert estimate.se == pytest.approx(fit.bse["t"], rel=1e-10)
 
 
-def test_clustered_errors_are_statsmodels(linear_world, given):
-    table = linear_world(400)
-    user, item = np.repeat(np.arange(40), 10), np.tile(np.arange(10), 40)
-    fit = sm.OLS(table["y"], sm.add_constant(table[["t", "z1", "z2"]])).fit(cov_type="cluster", cov_kwds={"groups": user})
+def test_errors_clustered_by_user_and_item_are_statsmodels(linear_world, given):
+    table = linear_world(1000)
+    user, item = np.repeat(np.arange(40), 25), np.tile(np.arange(25), 40)
+    kind = {"cov_type": "cluster", "cov_kwds": {"groups": np.column_stack([user, item])}}
+    fit = sm.OLS(table["y"], sm.add_constant(table[["t", "z1", "z2"]])).fit(**kind)
     pairs = BehaviourTable.from_frame(table.assign(u=user, i=item), user="u", item="i")
     estimate = estimate_effect(pairs, given(), Regression())
     # statsmodels' factor is G/(G − 1) · (n − 1)/(n − k), ours G/(G − 1) · n/(n − k).
-    assert estimate.se * np.sqrt(399 / 400) == pytest.approx(fit.bse["t"], rel=1e-10)
+    assert estimate.se * np.sqrt(999 / 1000) == pytest.approx(fit.bse["t"], rel=1e-8)
+    one_item = BehaviourTable.from_frame(table.assign(u=user, i=0), user="u", item="i")
+    by_user = sm.OLS(table["y"], sm.add_constant(table[["t", "z1", "z2"]])).fit(cov_type="cluster", cov_kwds={"groups": user})
+    assert estimate_effect(one_item, given(), Regression()).se * np.sqrt(999 / 1000) == pytest.approx(by_user.bse["t"], rel=1e-8)
 
 
 @pytest.mark.slow

@@ -57,7 +57,7 @@ class CausalTree:
         need_single(problem, "CausalTree")
         residuals = Residuals.of(problem, self.nuisance, self.clip)
         X = columns_of(problem.Z)
-        draws = make_folds(problem.n, 2, problem.seed, strata=problem.strata, clusters=problem.clusters) == 0
+        draws = make_folds(problem.n, 2, problem.seed, strata=problem.strata, clusters=problem.users) == 0
         grow, own = load_engine("grow a tree", self.engine), draws & residuals.rows
         splits = grow(X[own], residuals.V[own], residuals.U[own], depth=self.depth, smallest_leaf=self.smallest_leaf, seed=problem.seed)
         leaves = _leaves(splits)
@@ -124,8 +124,8 @@ def _measured(leaf: Leaf, names: tuple[str, ...], problem: Problem, residuals: R
     V, U = residuals.V[rows & residuals.rows], residuals.U[rows & residuals.rows]
     tau = float((V * U).sum() / max(float((V * V).sum()), 1e-12))
     terms = residuals.terms(np.full(problem.n, tau))[rows]
-    own = None if problem.clusters is None else np.unique(problem.clusters[rows], return_inverse=True)[1]
-    error = standard_error(terms - terms.mean(), own if own is not None and own.max() > 0 else None)
+    own = None if problem.ways is None else [codes[rows] for codes in problem.ways if np.ptp(codes[rows]) > 0]
+    error = standard_error(terms - terms.mean(), np.array(own) if own else None)
     return Group(leaf.words(names), int(leaf.holds(X).sum()), float(terms.mean()), error)
 
 
