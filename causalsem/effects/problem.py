@@ -192,7 +192,7 @@ def _coded(T: FloatArray, treatments: tuple[str, ...], contrast: tuple[float, fl
     if len(treatments) > 1:
         raise SettingError(f"contrast= compares two levels of one treatment, not of {shown(treatments)}; ask for one at a time")
     levels = np.unique(T)
-    if len(set(contrast)) < 2 or not set(contrast) <= set(levels.tolist()):
+    if len(contrast) != 2 or len(set(contrast)) < 2 or not set(contrast) <= set(levels.tolist()):
         raise SettingError(f"contrast is {contrast}, but the levels of {treatments[0]!r} are {shown(levels.tolist())}; choose two of them")
     order = [*contrast, *(level for level in levels.tolist() if level not in contrast)]
     codes = np.empty(len(levels))

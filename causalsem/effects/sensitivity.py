@@ -71,7 +71,7 @@ class RobustnessValue:
         """Return what the estimate would be, had a confounder `times` as strong as each measured variable been left out.
 
         Columns variable, with_treatment, with_outcome (the confounder's partial R², at most 1), value, se (Cinelli & Hazlett
-        2020, section 4.4), brought towards zero; NaN where no confounder can be that strong.
+        2020, section 4.4), brought towards zero and, where the confounder is strong enough, past it; NaN where no confounder can be that strong.
         """
         if not times > 0:
             raise SettingError(f"times is {times}; use a number above 0, such as 2 for twice as strong")
@@ -304,7 +304,7 @@ def _adjusted(
     with_y = min(1.0, ((math.sqrt(times) + math.sqrt(shared)) / math.sqrt(1 - shared)) ** 2 * r2y / (1 - r2y))
     bias = se * math.sqrt(df * with_y * with_d / (1 - with_d))
     error = inflation * se * math.sqrt((1 - with_y) / (1 - with_d) * df / (df - 1))
-    return with_d, with_y, math.copysign(abs(value) - bias, value), error
+    return with_d, with_y, math.copysign(1.0, value) * (abs(value) - bias), error
 
 
 def _explained_away(ratio: float) -> float:

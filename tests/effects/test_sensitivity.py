@@ -210,6 +210,15 @@ def test_bounds_are_those_published_for_darfur():
         assert found[:3] == pytest.approx((with_d, with_y, value), abs=0.0006)
 
 
+def test_a_confounder_strong_enough_takes_the_estimate_past_zero():
+    from causalsem.effects.sensitivity import _adjusted
+
+    values = [_adjusted(0.1, 0.02, 800, 0.05, 0.2, times)[2] for times in (0.5, 1, 2, 3)]
+    assert values[0] > 0 > values[-1]
+    assert values == sorted(values, reverse=True)
+    assert [_adjusted(-0.1, 0.02, 800, 0.05, 0.2, times)[2] for times in (0.5, 1, 2, 3)] == [-value for value in values]
+
+
 def test_leaving_out_a_measured_confounder_moves_the_estimate_as_its_partial_r2_say(given):
     rng = np.random.default_rng(4)
     n = 4000
