@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable
+from numbers import Integral
 
 
 class CausalSEMError(Exception):
@@ -183,3 +184,10 @@ def check_kind(value: object, kinds: type | tuple[type, ...], what: str, cure: s
     """Raise `error` when a value is none of the kinds: "a graph of type str; hand in a CausalGraph"."""
     if not isinstance(value, kinds):
         raise error(f"{what} of type {type(value).__name__}; {cure}")
+
+
+def check_whole(value: object, name: str, least: int = 0) -> None:
+    """Raise SettingError unless a setting is a whole number of `least` or more."""
+    check_kind(value, Integral, name, "hand in a whole number")
+    if value < least:  # type: ignore[operator]  # it is a number by now
+        raise SettingError(f"{name}={value}; hand in a whole number of {least} or more")

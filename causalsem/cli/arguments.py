@@ -75,7 +75,7 @@ KnowledgeOption = Annotated[Path | None, typer.Option("--knowledge", help="Tiers
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write the result here too.")]
 Folder = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.")]
 
 
 # The columns of a log, with the names they have unless an option or a study file says otherwise.

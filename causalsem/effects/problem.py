@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from causalsem._clusters import Clusters
 from causalsem._values import BoolArray, FloatArray, IntArray
 from causalsem.behaviour import BehaviourTable
 from causalsem.effects.nuisance import is_binary, make_folds
-from causalsem.errors import DataError, ForbiddenVariableError, SettingError, check_names, shown
+from causalsem.errors import DataError, ForbiddenVariableError, SettingError, check_kind, check_names, check_whole, shown
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +114,8 @@ def build_problem(
     contrast: tuple[float, float] | None = None,
 ) -> Problem:
     """Return the arrays of one effect, or raise the error that says what is wrong with them and where."""
+    check_whole(seed, "seed")
+    check_kind(folds, Integral, "folds", "hand in a whole number")
     names = (*treatments, outcome, *adjustment)
     check_names(names, table.names, what="column", where="the behaviour table")
     _check_roles(treatments, outcome, adjustment)

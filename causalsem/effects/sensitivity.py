@@ -71,7 +71,7 @@ class RobustnessValue:
         """Return what the estimate would be, had a confounder `times` as strong as each measured variable been left out.
 
         Columns variable, with_treatment, with_outcome (the confounder's partial R², at most 1), value, se (Cinelli & Hazlett
-        2020, section 4.4), brought towards zero and, where the confounder is strong enough, past it; NaN where no confounder can be that strong.
+        2020, section 4.4), brought towards zero and, where the confounder is strong enough, past it; NaN where none can be.
         """
         if not times > 0:
             raise SettingError(f"times is {times}; use a number above 0, such as 2 for twice as strong")

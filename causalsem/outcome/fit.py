@@ -15,7 +15,7 @@ import numpy as np
 from causalsem._values import FloatArray, json_text
 from causalsem.behaviour import BehaviourTable
 from causalsem.behaviour.origin import warn_of_other_unit
-from causalsem.errors import ForbiddenVariableError, SettingError, check_kind, check_names, shown
+from causalsem.errors import ForbiddenVariableError, SettingError, check_kind, check_names, check_whole, shown
 from causalsem.networks.settings import Multilevel, TwoTower
 from causalsem.outcome.answer import Answer
 from causalsem.outcome.checkpoint import Checkpoint
@@ -109,7 +109,8 @@ def fit_outcome(
     `checkpoint` names a file written after every epoch; a killed fit called again goes on from there with the same
     numbers. Raises ForbiddenVariableError, DataError, OverlapError (one class of T only) and TrainingError (NaN).
     """
-    _check_kinds(members=members, epochs=epochs, batch_size=batch_size, patience=patience, seed=seed)
+    _check_kinds(members=members, epochs=epochs, batch_size=batch_size, patience=patience)
+    check_whole(seed, "seed")
     _check_settings(members, clip, epochs, batch_size, learning_rate, patience, precision, correction)
     check_kind(loop, (Loop, type(None)), "a loop", "hand in Loop(tables=…, graph=…, compile=…)")
     _check_fit(counterfactuals)
@@ -280,8 +281,6 @@ def _check_kinds(**whole: int | None) -> None:
     """Raise SettingError for a setting that is no whole number, None where it may be left out."""
     for name, value in whole.items():
         check_kind(value, (Integral, type(None)), name, "hand in a whole number")
-    if (whole["seed"] or 0) < 0:
-        raise SettingError(f"seed={whole['seed']} is negative; hand in a whole number of 0 or more")
 
 
 def _columns(pairs: BehaviourTable, adjust: AdjustmentSet, features: Sequence[str], propensity: str | None) -> tuple[str, ...]:

@@ -111,3 +111,9 @@ def test_a_dataframe_and_its_behaviour_table_give_the_same(binary_world, given):
     a, b = (estimate_effect(data, given()) for data in (frame, BehaviourTable.from_frame(frame)))
     assert (a - b).se == 0
     assert isinstance(frame, pd.DataFrame)
+
+
+@pytest.mark.parametrize("wrong", [{"seed": -1}, {"seed": "zero"}, {"folds": "five"}, {"folds": 1}, {"contrast": (0, 1, 2)}])
+def test_a_setting_no_fit_can_use_is_refused_by_name(wrong, binary_world, given):
+    with pytest.raises(SettingError, match=next(iter(wrong))):
+        estimate_effect(binary_world(100), given(), **wrong)
