@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from causalsem.outcome.run import Run
 
 # Weights tried: of the critic's nats over those of the outcome heads.
-WEIGHTS = (0.3, 1.0, 3.0)
+WEIGHTS = (0.1, 0.3, 1.0)
 # The critic sees so many pairs of a batch, and so many random waves of their representation.
 ROWS, WAVES = 4096, 16
 # Pairs of each unseen fold on which a fresh critic is taught and tested.

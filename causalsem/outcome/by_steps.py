@@ -16,6 +16,7 @@ from causalsem.outcome.adversarial import SIZES
 from causalsem.outcome.balancing import WEIGHTS as BALANCES
 from causalsem.outcome.balancing import imbalance, told_apart
 from causalsem.outcome.batches import Batches
+from causalsem.outcome.chances import predictors
 from causalsem.outcome.checkpoint import named
 from causalsem.outcome.correction import Gain, softened
 from causalsem.outcome.counterfactuals import BAR
@@ -145,7 +146,16 @@ def fit_heads(run: Run, way: Way) -> FloatArray:
 
 
 def imagination(run: Run) -> Callable[[Heads, LossBatch, torch.Tensor], torch.Tensor]:
-    """Return the average error of each arm on counterfactual rows, summed over arms: (heads, batch, rows) → (M,)."""
+    """Return the average error of each stage and arm on counterfactual rows, summed over both: (heads, batch, rows) → (M,).
+
+    The SEM tells what a stage would have come to under the other treatment, whichever door leads there; so it speaks to the
+    chance of the stage as a whole, the product of its heads along the ways to it.
+    """
     assert run.imagined is not None
-    y, arm = real(run.imagined.y, run.device)[:, None], real(run.imagined.arm, run.device)
-    return lambda heads, batch, rows: per_arm(batch.error(heads.outcome, y[rows]), arm[rows])
+    y, arm = real(run.imagined.y, run.device)[..., None], real(run.imagined.arm, run.device)[:, None]
+
+    def told(heads: Heads, batch: LossBatch, rows: torch.Tensor) -> torch.Tensor:
+        error = batch.error(predictors(batch.chain, heads.outcome), y[rows])  # (M, B, K, arms)
+        return per_arm(error.flatten(-2), arm[rows].expand_as(error).flatten(-2))
+
+    return told

@@ -94,6 +94,8 @@ def fit_outcome(
     `counterfactuals` is a fitted SEM over columns of the pairs: what each pair would have shown under the other treatment is
     drawn from it (abduction, action, prediction) and teaches that arm's head, at the weight among 0.1, 0.3 and 1 of the
     factual rows that does best on unseen folds, or at none unless that gains two standard errors. `OutcomeModel.gains` tells the gain.
+    With stages it holds them all, and its rows teach the chance of each stage as a whole, by whatever door; a multilevel model solved
+    door by door cannot take them.
 
     `Multilevel` on a grid is solved level by level, its prior variances learnt from the log (empirical Bayes), and chooses among five
     powers. Other networks train by gradient steps and choose between naive and corrected heads, fitted from the same start:
@@ -123,9 +125,10 @@ def fit_outcome(
     parents = find_stages(pairs, adjust, stages, names)
     encoder = Encoder.learn(pairs, names, seed)
     encoded = encoder.encode(pairs)
-    network, loss = _method(network, None if loss is None else loss_of(loss), encoded, members)
+    staged_rows = counterfactuals is not None and len(parents or ()) > 1
+    network, loss = _method(network, None if loss is None else loss_of(loss), encoded, members, staged_rows)
     learning_rate = network.usual_rate if learning_rate is None else learning_rate
-    journey = _journey(pairs, adjust, parents, loss, counterfactuals)
+    journey = _journey(pairs, adjust, parents, loss)
     settings: dict[str, Any] = {
         "loss": loss.name,
         "loss_settings": asdict(loss),  # type: ignore[call-overload]  # every loss is a dataclass
@@ -140,18 +143,29 @@ def fit_outcome(
     }
     rows = None
     if counterfactuals is not None:
-        rows = imagined(counterfactuals, pairs, adjust.treatment, adjust.outcome, names, journey.problems[0], seed)
+        rows = imagined(counterfactuals, pairs, adjust.treatment, names, journey, seed)
     settings = json.loads(json_text(settings))  # as they come back from a file
     return _fit(pairs, adjust, names, encoder, encoded, network, loss, propensity, journey, settings, device, checkpoint, rows)
 
 
-def _method(network: TwoTower | Multilevel | None, loss: Loss | None, encoded: Encoded, members: int) -> tuple[TwoTower | Multilevel, Loss]:
-    """Return network and loss, the ones not asked for chosen so that they suit the data and each other."""
+def _method(
+    network: TwoTower | Multilevel | None, loss: Loss | None, encoded: Encoded, members: int, staged_rows: bool
+) -> tuple[TwoTower | Multilevel, Loss]:
+    """Return network and loss, the ones not asked for chosen so that they suit the data and each other.
+
+    `staged_rows` says that counterfactual rows are to teach stages, which heads that are solved one by one cannot take.
+    """
     from causalsem.outcome.closed_form import fits_grid, takes_likelihood
 
+    by_levels = fits_grid(encoded, members) and (loss is None or takes_likelihood(loss))
     if network is None:
-        network = Multilevel() if fits_grid(encoded, members) and (loss is None or takes_likelihood(loss)) else TwoTower()
+        network = Multilevel() if by_levels and not staged_rows else TwoTower()
     check_kind(network, (TwoTower, Multilevel), "a network", "use TwoTower() or Multilevel()")
+    if staged_rows and by_levels and isinstance(network, Multilevel):
+        raise SettingError(
+            "counterfactual rows tell the chance of a stage as a whole, and a multilevel model is solved for each of its doors alone "
+            "(a buy after a cart, a buy without); use TwoTower(), or leave out stages or counterfactuals"
+        )
     return network, loss or (SNIPS() if isinstance(network, Multilevel) else DR())
 
 
@@ -248,10 +262,8 @@ def _propensities(
     return calibration(raw), calibration
 
 
-def _journey(pairs: BehaviourTable, adjust: AdjustmentSet, parents: Parents | None, loss: Loss, imagined: SEMFit | None) -> Journey:
-    """Return the numbers of the fit, or say that the loss or the counterfactuals cannot take them."""
-    if parents is not None and imagined is not None:
-        raise SettingError("counterfactual rows know the outcome, not the stages before it; leave out stages or counterfactuals")
+def _journey(pairs: BehaviourTable, adjust: AdjustmentSet, parents: Parents | None, loss: Loss) -> Journey:
+    """Return the numbers of the fit, or say that the loss cannot take them."""
     journey = Journey.of(pairs, adjust.treatment, adjust.outcome, parents)
     if loss.needs_binary and not journey.binary:
         raise SettingError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,9 +10,12 @@ import numpy as np
 
 from causalsem._values import BoolArray, FloatArray, frozen
 from causalsem.behaviour import BehaviourTable
-from causalsem.errors import DataError
+from causalsem.errors import AssumptionWarning, DataError
 from causalsem.outcome.chain import ARMS, Chain, direct, learn_chain
 from causalsem.outcome.problem import Problem
+
+# A logistic regression needs ten or more events for each number it learns (Peduzzi et al. 1996); base rate and one trait are two.
+FEWEST_PER_ARM = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +40,8 @@ class Journey:
         for name in parents:
             _check_stage(pairs.column(name), name)
         problems = tuple(Problem.of(pairs, treatment, name) for name in parents)
+        for name, problem in zip(parents, problems, strict=True):
+            _warn_of_few(problem, name, treatment)
         values = np.column_stack([problem.y for problem in problems])
         known = np.column_stack([problem.observed for problem in problems])
         chain = learn_chain(tuple(parents), tuple(parents.values()), values, known)
@@ -98,6 +104,20 @@ class Journey:
 
     def _at_doors(self, heads: FloatArray) -> FloatArray:
         return np.asarray(heads * self.door.repeat(ARMS, axis=1))
+
+
+def _warn_of_few(problem: Problem, name: str, treatment: str) -> None:
+    """Warn when a stage happened so rarely under some treatment that its heads can hardly learn whom it happens to."""
+    happened, pairs = problem.seen.T @ problem.y, problem.seen.sum(axis=0)
+    if all(happened[arm] >= FEWEST_PER_ARM for arm in problem.arms):
+        return
+    told = " and ".join(f"{happened[arm]:,.0f} of {pairs[arm]:,.0f} pairs with {treatment} = {arm}" for arm in problem.arms)
+    warnings.warn(
+        f"stage {name!r} happened in only {told}; fewer than {FEWEST_PER_ARM} say little of whom it happens to: its chances are "
+        f"mostly the prior's, and its lift is as uncertain as lift_estimate({name!r}) tells; take a longer window, or leave it out",
+        AssumptionWarning,
+        stacklevel=5,
+    )
 
 
 def _check_stage(values: FloatArray, name: str) -> None:

@@ -93,8 +93,6 @@ class Recipe:
             raise SettingError(
                 f"stages={self.stages!r} names no chain; list behaviours in order, such as ['browse', 'cart', 'buy'], or 'all'"
             )
-        if self.stages and self.counterfactuals:
-            raise SettingError("counterfactual rows teach the outcome alone; leave out stages or counterfactuals")
         asked = [name for name in CHOSEN_SIZES if getattr(self, name)]
         if asked and not isinstance(self.network, TwoTower | None):
             raise SettingError(f"{asked[0]} needs two towers, not {self.network!r}; use TwoTower(), or leave out {asked[0]}")

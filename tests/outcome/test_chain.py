@@ -25,6 +25,8 @@ from causalsem.outcome.stages import find_stages
 from causalsem.recommend import score
 from tests.outcome.worlds import CHAIN_GRAPH, STAGES, make_chain
 
+FEW = pytest.mark.filterwarnings("ignore:stage .* happened in only:causalsem.errors.AssumptionWarning")
+
 LINE = Chain((Stage("browse"), Stage("cart", (0,), (((1,),),)), Stage("buy", (0, 1), (((1, 1),),)), Stage("review", (2,), (((1,),),))))
 FORK = Chain(
     (
@@ -140,6 +142,7 @@ def a_chain_batch(chained, asked, rows=200):
     return journey, Heads(draw[0], draw[1], torch.randn(2, rows.shape[1], generator=g, requires_grad=True)), batch_of(rows)
 
 
+@FEW
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_takes_a_chain_and_keeps_members_apart(name, chained, asked):
     _, heads, batch = a_chain_batch(chained, asked)
@@ -152,6 +155,7 @@ def test_every_loss_takes_a_chain_and_keeps_members_apart(name, chained, asked):
     assert torch.isfinite(LOSSES[name]().judge(heads, batch)).all()
 
 
+@FEW
 def test_esmm_is_the_hand_written_cross_entropy_of_the_treatment_and_of_every_joint_stage(chained, asked):
     journey, heads, batch = a_chain_batch(chained, asked)
     member = 0
@@ -365,9 +369,18 @@ def test_a_stage_whose_effect_the_set_does_not_identify_is_said(chained):
         find_stages(chained.pairs, adjust, ("browse", "buy", "review"), ("activity",))
 
 
-def test_counterfactual_rows_know_no_stages(chained, asked):
-    from causalsem.sem import fit_sem
-
-    equations = fit_sem("buy ~ shown + activity", pd.DataFrame(chained.pairs.frame))
-    with pytest.raises(SettingError, match="counterfactual rows know the outcome"):
-        fit_outcome(chained.pairs, asked, stages=STAGES, counterfactuals=equations)
+def test_a_stage_that_hardly_happened_is_said_with_its_counts_and_what_to_do(chained, asked):
+    frame = chained.pairs.frame.copy()
+    shown, rare = frame["shown"].to_numpy(), frame["review"].to_numpy().copy()
+    for arm, kept in ((0, 3), (1, 19)):
+        rare[np.flatnonzero((shown == arm) & (rare == 1))[kept:]] = 0
+    pairs = BehaviourTable(frame.assign(review=rare), chained.pairs.keys, chained.pairs.roles, chained.pairs.tiers, chained.pairs.levels)
+    told = (
+        r"'review' happened in only 3 of [\d,]+ pairs with shown = 0 and 19 of [\d,]+ pairs with shown = 1.*longer window, or leave it out"
+    )
+    with pytest.warns(AssumptionWarning, match=told):
+        Journey.of(pairs, "shown", "buy", {"browse": (), "buy": (0,), "review": (1,)})
+    rare[np.flatnonzero((shown == 0) & (frame["review"] == 1))[:20]] = 1
+    rare[np.flatnonzero((shown == 1) & (frame["review"] == 1))[:20]] = 1
+    enough = BehaviourTable(frame.assign(review=rare), chained.pairs.keys, chained.pairs.roles, chained.pairs.tiers, chained.pairs.levels)
+    Journey.of(enough, "shown", "buy", {"browse": (), "buy": (0,), "review": (1,)})  # warnings are errors

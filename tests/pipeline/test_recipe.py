@@ -54,14 +54,12 @@ def test_a_wrong_file_is_answered_with_the_nearest_name(text: str, words: str, t
         cs.Recipe.load(path)
 
 
-def test_stages_are_all_or_a_chain_and_leave_no_room_for_counterfactual_rows(tmp_path) -> None:
+def test_stages_are_all_or_a_chain(tmp_path) -> None:
     for stages in ("all", ("browse", "cart", "buy")):
         recipe = cs.Recipe(stages=stages)
         assert cs.Recipe.load(recipe.save(tmp_path / "recipe.toml")) == recipe
     with pytest.raises(SettingError, match="'browse' names no chain; list behaviours in order"):
         cs.Recipe(stages="browse")
-    with pytest.raises(SettingError, match="leave out stages or counterfactuals"):
-        cs.Recipe(stages="all", counterfactuals=True)
 
 
 def test_balancing_and_adversaries_are_sizes_of_two_towers_that_unseen_folds_choose() -> None:
