@@ -44,6 +44,8 @@ MODELS = {
     "two towers": ("good", True, TwoTower(), "naive"),
     "two towers ratings": ("rating", True, TwoTower(), "naive"),
     "two towers dr": ("good", True, TwoTower(), "dr"),
+    "wide towers": ("good", True, TwoTower(wide=True), "naive"),
+    "wide towers ratings dr": ("rating", True, TwoTower(wide=True), "dr"),
 }
 # A model is no news unless it beats the simplest one.
 ALWAYS = (DEFAULT, "one-hot logistic")
@@ -118,6 +120,7 @@ def fitted(ratings: np.ndarray, sides: dict[str, np.ndarray], names: list[str]) 
         found[name] = model.predict(pairs, 1).reshape(ratings.shape)
         kind = f"{model.settings['network']['kind']}, {model.settings['loss']}"
         told = f"strength of the correction {model.strength:g}, effective n {model.effective_n[1]:.0f} of {int((ratings > 0).sum())}"
+        told += "".join(f", {choice} gains {gain:.2g} ± {se:.2g} on held-out pairs" for choice, (gain, se) in model.gains.items())
         print(f"{name} ({kind}): {time.process_time() - start:.1f} CPU s, {told}", flush=True)
     return found
 

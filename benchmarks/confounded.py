@@ -34,6 +34,7 @@ QUERY = Query("exposure", "buy")
 MODELS = {
     "default": (None, None, False),
     "two towers dr": (TwoTower(), "dr", False),
+    "wide towers dr": (TwoTower(wide=True), "dr", False),
     "counterfactual rows": (None, None, True),
     "two towers dr with rows": (TwoTower(), "dr", True),
 }
@@ -87,6 +88,7 @@ def one_shop(seed: int, users: int, items: int, confounding: float, names: list[
                 "harm": gap.mean() / se if se > 0 else 0.0,
                 "strength": model.strength,
                 "rows": model.counterfactual_weight,
+                "depth": model.depth,
                 "seconds": seconds,
             }
         )

@@ -42,6 +42,10 @@ class MultilevelNet(Net):
         return tuple(user if of_users else item for of_users in self._of_users)
 
     def answer(self, inputs: Inputs, rows: tuple[torch.Tensor, ...], rng: torch.Generator | None = None) -> Heads:
+        return Heads.split(self.outputs(inputs, rows), self.shape.outcomes)
+
+    def outputs(self, inputs: Inputs, rows: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        """Return the linear predictors of all heads side by side: (M, n, out)."""
         x_u, x_i = inputs.user_traits, inputs.item_traits  # (rows, du), (rows, di)
         known_u = (inputs.user < self.shape.users)[..., None]
         known_i = (inputs.item < self.shape.items)[..., None]
@@ -57,7 +61,7 @@ class MultilevelNet(Net):
             outputs = outputs + _along(slopes, x_i[inputs.item])
         if self.shape.user_traits:
             outputs = outputs + _along(next(own), x_u[inputs.user])
-        return Heads.split(outputs, self.shape.outcomes)
+        return outputs
 
     @property
     def _of_users(self) -> tuple[bool, ...]:
@@ -74,6 +78,14 @@ class MultilevelNet(Net):
         wide = ((self.user_slopes, users[..., 1:]), (self.item_slopes, items[..., 1:]), (self.crosses, crosses[:, 1:, 1:]))
         for table, slopes in wide:
             table.view(*table.shape[:-1], table.shape[-1] // out, out)[..., head] = slopes.to(table)
+
+    @torch.no_grad()
+    def impute_alike(self) -> None:
+        """Let each head's second opinion be the first."""
+        out, count = self.intercept.shape[-1], self.shape.outcomes
+        for parameter in self.parameters():
+            by_head = parameter.view(*parameter.shape[:-1], parameter.shape[-1] // out, out)
+            by_head[..., count : 2 * count] = by_head[..., :count]
 
     def shares(self, users: torch.Tensor, items: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return tuple(users if of_users else items for of_users in self._of_users)

@@ -76,8 +76,12 @@ class Net(nn.Module, ABC):
 
     def forward(self, inputs: Inputs, rng: torch.Generator | None = None) -> Heads:
         """Return the heads of a batch; with `rng` in training mode, whatever is random follows it."""
-        found = self.lookups(inputs, rng)
-        return self.answer(inputs, tuple(rows_of(table, index) for table, index in zip(self.tables, found, strict=True)), rng)
+        return self.answer(inputs, self.found(inputs, rng), rng)
+
+    def found(self, inputs: Inputs, rng: torch.Generator | None = None) -> tuple[torch.Tensor, ...]:
+        """Return the rows of the tables that a batch looks up, each (M, n, width)."""
+        indices = self.lookups(inputs, rng)
+        return tuple(rows_of(table, index) for table, index in zip(self.tables, indices, strict=True))
 
     @abstractmethod
     def shares(self, users: torch.Tensor, items: torch.Tensor) -> tuple[torch.Tensor, ...]:

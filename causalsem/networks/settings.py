@@ -30,6 +30,9 @@ class TwoTower:
     `id_prior` is the standard deviation of a normal prior on every number of an id's row, on the scale of the
     predictor (logits), as in a multilevel model: small values trust traits, large ones trust ids; `weight_prior` is that of
     the weights the ids share.
+    `wide` puts the towers on top of a multilevel model that is solved first (Cheng et al. 2016 train both at once): it stands for
+    everything linear, intercepts of ids among it, under variances learnt from the log, and the towers for what is left; their part
+    stays as far as unseen folds say that it helps. Of an id there is then only its vector, under `vector_prior`.
     """
 
     dim: int = 16
@@ -40,6 +43,8 @@ class TwoTower:
     weight_prior: float = 1.0
     adversarial: Size = 0.0
     balance: Size = 0.0
+    wide: bool = False
+    vector_prior: float = 1.0
     # The learning rate that suits this network when the caller names none.
     usual_rate: ClassVar[float] = 0.02
 
@@ -54,7 +59,12 @@ class TwoTower:
             size = getattr(self, name)
             if size != "auto" and (isinstance(size, str) or not 0 <= size < float("inf")):
                 raise SettingError(f"{name}={size!r} is {what}; choose 0 to switch it off, more, or 'auto' to let unseen folds choose")
-        for name in ("id_prior", "weight_prior"):
+        if self.wide and (self.balance != 0 or self.adversarial == "auto"):
+            raise SettingError(
+                f"wide=True stands on levels that no critic can balance, and chooses its depth alone (balance={self.balance!r}, "
+                f"adversarial={self.adversarial!r}); use balance=0 and a number for adversarial, or wide=False"
+            )
+        for name in ("id_prior", "weight_prior", "vector_prior"):
             if not getattr(self, name) > 0:
                 raise SettingError(
                     f"{name} is a standard deviation above 0, not {getattr(self, name)}; choose a large one for no shrinkage"

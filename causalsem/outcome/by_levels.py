@@ -8,7 +8,6 @@ from operator import attrgetter
 import numpy as np
 
 from causalsem._values import FloatArray
-from causalsem.networks.multilevel import MultilevelNet
 from causalsem.outcome.closed_form import GridFit
 from causalsem.outcome.correction import STRENGTHS, Gain, choose_strength, paired_gain, tempered
 from causalsem.outcome.counterfactuals import BAR, WEIGHTS
@@ -68,8 +67,9 @@ def with_counterfactuals(run: Run, grid: GridFit, fitted: Fitted, weights: Float
 
 def heads_on_grid(run: Run, grid: GridFit, weights: FloatArray, y: FloatArray | None = None) -> FloatArray:
     """Fit every head that was taught, to outcomes `y` (n, heads) if given, and return them out of fold: (n, heads)."""
-    assert isinstance(run.net, MultilevelNet)
+    net = run.levels
+    assert net is not None
     told = run.journey.y if y is None else y
     for head in np.flatnonzero(run.journey.seen.any(axis=0)).tolist():
-        grid.fit(run.net, head, told[:, head], weights[:, head], binary=run.journey.binary)
+        grid.fit(net, head, told[:, head], weights[:, head], binary=run.journey.binary)
     return run.out_of_fold(lambda heads: heads.outcome)

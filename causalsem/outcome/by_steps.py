@@ -21,6 +21,7 @@ from causalsem.outcome.checkpoint import named
 from causalsem.outcome.correction import Gain, softened
 from causalsem.outcome.counterfactuals import BAR
 from causalsem.outcome.counterfactuals import WEIGHTS as IMAGINED
+from causalsem.outcome.folds import USUAL, Pace
 from causalsem.outcome.losses import Loss, LossBatch, Naive
 from causalsem.outcome.losses.base import per_arm, propensity_error
 from causalsem.outcome.propensity import effective_sample_size
@@ -113,7 +114,7 @@ def attempt(run: Run, way: Way) -> FloatArray:
     return kept[f"{stage}.predictor"].numpy()
 
 
-def fit_heads(run: Run, way: Way) -> FloatArray:
+def fit_heads(run: Run, way: Way, pace: Pace = USUAL) -> FloatArray:
     """Train the outcome heads one way and return them out of fold: (n, heads)."""
     journey, loss, seen = run.journey, way.loss, run.journey.seen
     teaching = journey.observed | loss.needs_unseen
@@ -140,7 +141,7 @@ def fit_heads(run: Run, way: Way) -> FloatArray:
 
     taught = seen.sum(axis=0)
     weighted = [effective_sample_size(w) for w in (seen / way.propensity).T] if loss.weighted else taught
-    run.train(way.stage, objective, judge, (*weighted, *taught, float(len(seen))), teaching)
+    run.train(way.stage, objective, judge, (*weighted, *taught, float(len(seen))), teaching, pace)
     run.net.balancing = False
     return run.out_of_fold(lambda heads: heads.outcome)
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from causalsem._values import FloatArray, IntArray
+from causalsem.errors import SettingError
 from causalsem.networks.multilevel import MultilevelNet
 from causalsem.outcome.encoder import Encoded
 from causalsem.outcome.levels import Grid, Levels, Variances, fit_levels, groups_of
@@ -25,6 +26,19 @@ def fits_grid(encoded: Encoded, members: int) -> bool:
     if users * items * members > LARGEST_GRID or shared > LARGEST_SHARED:
         return False
     return not encoded.pair.shape[1] or len(np.unique(encoded.user * items + encoded.item)) == len(encoded)
+
+
+def check_grid(encoded: Encoded, members: int) -> None:
+    """Raise SettingError unless levels can be fitted to the pairs, which `TwoTower(wide=True)` stands on."""
+    if fits_grid(encoded, members):
+        return
+    users, items = len(encoded.user_traits), len(encoded.item_traits)
+    raise SettingError(
+        f"wide=True stands on the multilevel model of one grid, and {users:,} users × {items:,} items × {members} members with "
+        f"{encoded.user_traits.shape[1]} × {encoded.item_traits.shape[1]} traits are not one: at most {LARGEST_GRID:,} cells and "
+        f"{LARGEST_SHARED:,} coefficients shared by all, each pair once; cut items or features (EventLog.busiest, Recipe(most_items=)), "
+        "or use wide=False"
+    )
 
 
 def takes_likelihood(loss: Loss) -> bool:

@@ -97,6 +97,10 @@ def fit_outcome(
     With stages it holds them all, and its rows teach the chance of each stage as a whole, by whatever door; a multilevel model solved
     door by door cannot take them.
 
+    `TwoTower(wide=True)` fits both: first the multilevel model, level by level, which chooses how much of the correction to believe,
+    then towers by `loss` on what it leaves. They stay where unseen folds say that depth helps: `OutcomeModel.depth` tells how
+    much of it, `gains["depth"]` what it earned.
+
     `Multilevel` on a grid is solved level by level, its prior variances learnt from the log (empirical Bayes), and chooses among five
     powers. Other networks train by gradient steps and choose between naive and corrected heads, fitted from the same start:
     name `correction=1` to save the naive one. There
@@ -155,16 +159,19 @@ def _method(
 
     `staged_rows` says that counterfactual rows are to teach stages, which heads that are solved one by one cannot take.
     """
-    from causalsem.outcome.closed_form import fits_grid, takes_likelihood
+    from causalsem.outcome.closed_form import check_grid, fits_grid, takes_likelihood
 
     by_levels = fits_grid(encoded, members) and (loss is None or takes_likelihood(loss))
     if network is None:
         network = Multilevel() if by_levels and not staged_rows else TwoTower()
     check_kind(network, (TwoTower, Multilevel), "a network", "use TwoTower() or Multilevel()")
-    if staged_rows and by_levels and isinstance(network, Multilevel):
+    wide = isinstance(network, TwoTower) and network.wide
+    if wide:
+        check_grid(encoded, members)
+    if staged_rows and (wide or (by_levels and isinstance(network, Multilevel))):
         raise SettingError(
             "counterfactual rows tell the chance of a stage as a whole, and a multilevel model is solved for each of its doors alone "
-            "(a buy after a cart, a buy without); use TwoTower(), or leave out stages or counterfactuals"
+            "(a buy after a cart, a buy without); use TwoTower() without wide=True, or leave out stages or counterfactuals"
         )
     return network, loss or (SNIPS() if isinstance(network, Multilevel) else DR())
 
@@ -213,6 +220,7 @@ def _fit(
         settings=settings,
         strength=heads.strength,
         counterfactual_weight=heads.imagined_weight,
+        depth=heads.depth,
         gains={name: (gain.value, gain.se) for name, gain in heads.gains.items()},
         balance_weight=heads.balance,
         adversarial_size=heads.adversarial,
@@ -237,10 +245,14 @@ def _answers(run: Run, heads: Fitted, propensity: FloatArray) -> dict[str, Answe
 
 def _heads(run: Run, loss: Loss, floored: FloatArray) -> Fitted:
     """Fit the outcome heads at propensities `floored` (n, 2): on the grid where network, data and loss allow it, else in steps."""
+    from causalsem.networks.two_tower import TwoTowerNet
     from causalsem.outcome.by_levels import fit_by_levels
     from causalsem.outcome.by_steps import fit_by_steps
     from causalsem.outcome.closed_form import takes_likelihood
+    from causalsem.outcome.depth import fit_with_depth
 
+    if run.grid is not None and isinstance(run.net, TwoTowerNet):
+        return fit_with_depth(run, run.grid, loss, floored)
     if run.grid is None or not takes_likelihood(loss):
         return fit_by_steps(run, loss, floored)
     return fit_by_levels(run, run.grid, loss, floored)

@@ -42,8 +42,9 @@ class OutcomeModel:
     `effective_n` is the effective sample size of each arm under the weights used, `clipped` the share of pairs
     whose propensity was raised to the floor, `strength` the power of the weights (0: none, 1: the full correction),
     `counterfactual_weight` that of counterfactual rows, `balance_weight` that of the critic who balances, `adversarial_size` how far
-    ids were moved; `gains` by how much each choice that unseen folds made lowers their weighted error, and its standard error
-    over users (a correction must gain one of them to be kept, the others two). `told_apart` is, by each weight of the critic that
+    ids were moved, `depth` the share kept of what wide towers learnt on top of their levels (0: none, the multilevel model alone; 1
+    for every other network); `gains` by how much each choice that unseen folds made lowers their weighted error, and its standard
+    error over users (a correction must gain one of them to be kept, the others two). `told_apart` is, by each weight of the critic that
     was tried, the AUC with which a fresh one tells treated from untreated pairs by what the outcome heads read of unseen ones
     (.5: not at all), `history` the (training objective, held-out error) of every epoch by stage, `settings` what the model was
     made with.
@@ -70,6 +71,7 @@ class OutcomeModel:
     balance_weight: float = 0.0
     adversarial_size: float = 0.0
     told_apart: Mapping[float, float] = field(default_factory=dict)
+    depth: float = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folds", frozen(self.folds, np.int64))
@@ -254,6 +256,7 @@ class OutcomeModel:
             "balance_weight": self.balance_weight,
             "adversarial_size": self.adversarial_size,
             "told_apart": list(self.told_apart.items()),
+            "depth": self.depth,
         }
 
     @classmethod
@@ -299,6 +302,7 @@ class OutcomeModel:
             about.get("balance_weight", 0.0),
             about.get("adversarial_size", 0.0),
             dict(about.get("told_apart", [])),
+            about.get("depth", 1.0),
         )
 
     def __repr__(self) -> str:
@@ -320,6 +324,7 @@ class OutcomeModel:
             ("counterfactuals", "counterfactual rows at weight", self.counterfactual_weight),
             ("balance", "balanced at weight", self.balance_weight),
             ("adversarial", "ids moved by", self.adversarial_size),
+            ("depth", "depth at share", self.depth if "depth" in self.gains else 0.0),
         )
         told = []
         for name, words, size in sizes:

@@ -57,7 +57,7 @@ class Optimiser:
         self.rowwise = [RowAdagrad(table) for table in net.tables] if rowwise else []
         self.expected = expected
         mine = {id(table) for table in net.tables} if rowwise else set()
-        shared = [parameter for parameter in net.parameters() if id(parameter) not in mine]
+        shared = [parameter for parameter in net.parameters() if parameter.requires_grad and id(parameter) not in mine]
         capturable = isinstance(rate, torch.Tensor)
         self.adam = torch.optim.Adam(shared, lr=rate, fused=True, capturable=capturable)
 

@@ -17,6 +17,7 @@ from causalsem.networks.heads import Heads
 from causalsem.networks.multilevel import MultilevelNet
 from causalsem.networks.net import Shape
 from causalsem.networks.settings import Multilevel, TwoTower
+from causalsem.networks.two_tower import TwoTowerNet
 from causalsem.outcome.chain import ARMS
 from causalsem.outcome.chances import chances, predictors
 from causalsem.outcome.checkpoint import Checkpoint
@@ -24,7 +25,7 @@ from causalsem.outcome.closed_form import GridFit, fits_grid
 from causalsem.outcome.correction import Gain, paired_gain, pointwise_error, tempered
 from causalsem.outcome.counterfactuals import Counterfactuals
 from causalsem.outcome.encoder import Encoded
-from causalsem.outcome.folds import fold_ids, fold_rows, pace
+from causalsem.outcome.folds import USUAL, Pace, fold_ids, fold_rows
 from causalsem.outcome.journey import Journey
 from causalsem.outcome.loop import Loop
 from causalsem.outcome.plan import Objective, Plan
@@ -38,8 +39,8 @@ class Fitted:
     """What the outcome heads came to, out of fold (n, heads), and the choices that unseen folds made.
 
     `strength` is the power of the weights, `imagined_weight` that of counterfactual rows, `balance` that of the critic,
-    `adversarial` how far ids were moved; `gains` tells what each choice gained, `told_apart` by the weights of the critic how
-    well a fresh one does (see `OutcomeModel`).
+    `adversarial` how far ids were moved, `depth` the share kept of what towers learnt on top of levels; `gains` tells what each
+    choice gained, `told_apart` by the weights of the critic how well a fresh one does (see `OutcomeModel`).
     """
 
     outcome: FloatArray
@@ -49,6 +50,7 @@ class Fitted:
     balance: float = 0.0
     adversarial: float = 0.0
     told_apart: dict[float, float] = field(default_factory=dict)
+    depth: float = 1.0
 
 
 class Run:
@@ -78,9 +80,14 @@ class Run:
         self.net.to(self.device)
         self.rng = torch.Generator(self.device).manual_seed(seed)
         self.grid: GridFit | None = None
-        if isinstance(self.net, MultilevelNet) and fits_grid(encoded, members):
+        if self.levels is not None and fits_grid(encoded, members):
             self.grid = GridFit(encoded, self.folds, members, self.device)
         self.history: dict[str, tuple[tuple[float, float], ...]] = {}
+
+    @property
+    def levels(self) -> MultilevelNet | None:
+        """The multilevel model that the network is, or that its towers stand on."""
+        return self.net if isinstance(self.net, MultilevelNet) else self.net.wide if isinstance(self.net, TwoTowerNet) else None
 
     def propensity(self) -> FloatArray:
         """Train the propensity heads and return P(T = 1) of each pair by the member that never saw it: (n,)."""
@@ -102,8 +109,8 @@ class Run:
         return e
 
     def _propensity_on_grid(self, grid: GridFit) -> FloatArray:
-        net, t = self.net, self.journey.treatment
-        assert isinstance(net, MultilevelNet)
+        net, t = self.levels, self.journey.treatment
+        assert net is not None
         grid.fit(net, 2 * self.journey.heads, t, np.ones_like(t), binary=True)
         predictor = self.out_of_fold(lambda heads: heads.propensity[..., None])
         error = float(pointwise_error(predictor, t, binary=True).mean())
@@ -111,7 +118,13 @@ class Run:
         return np.asarray(expit(predictor[:, 0]))
 
     def train(
-        self, stage: str, objective: Objective, judge: Objective, information: tuple[float, ...], teaching: BoolArray | None = None
+        self,
+        stage: str,
+        objective: Objective,
+        judge: Objective,
+        information: tuple[float, ...],
+        teaching: BoolArray | None = None,
+        pace: Pace = USUAL,
     ) -> None:
         """Train one stage on the pairs that teach (all, if None); `information` (outputs,) is how many pairs stand behind each."""
         self.checkpoint.stage = stage
@@ -119,13 +132,13 @@ class Run:
         if teaching is not None and not teaching.all():
             learn, judged = (whole(rows, self.device) for rows in fold_rows(self.folds, self.net.shape.members, teaching))
             data, n = replace(data, train=learn, held=judged), int(teaching.sum())
-        plan = self._plan(n, tuple(max(1.0, float(count)) for count in information))
+        plan = self._plan(n, tuple(max(1.0, float(count)) for count in information), pace)
         self.history[stage] = tuple(train(self.net, data, objective, judge, plan, self.rng, self.checkpoint))
 
-    def _plan(self, n: int, information: tuple[float, ...]) -> Plan:
+    def _plan(self, n: int, information: tuple[float, ...], pace: Pace) -> Plan:
         s = self.settings
-        batch, epochs = pace(n, s["batch_size"], s["epochs"])
-        patience = max(2, epochs // 4) if s["patience"] is None else s["patience"]
+        batch, epochs = pace.cut(n, s["batch_size"], s["epochs"])
+        patience = pace.waits(epochs) if s["patience"] is None else s["patience"]
         return Plan(epochs, batch, s["learning_rate"], patience, s["precision"] == "bfloat16", information, Loop(**s["loop"]))
 
     @torch.no_grad()

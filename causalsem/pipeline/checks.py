@@ -29,6 +29,7 @@ CHOICES = {
     "counterfactuals": ("counterfactual rows", "反事实样本"),
     "balance": ("balanced representation", "平衡表示"),
     "adversarial": ("adversarial training", "对抗训练"),
+    "depth": ("depth", "深度部分"),
 }
 CHINESE_WORDS = {
     "placebo treatment": "把处理在各行之间随机打乱，其效应应为零",
@@ -128,7 +129,7 @@ def _choices(study: Study) -> Iterator[Check]:
     """Yield what each choice of the outcome model gained on pairs it never saw, and whether it was kept."""
     model = study.model
     kept = {"correction": model.strength, "counterfactuals": model.counterfactual_weight}
-    kept |= {"balance": model.balance_weight, "adversarial": model.adversarial_size}
+    kept |= {"balance": model.balance_weight, "adversarial": model.adversarial_size, "depth": model.depth}
     for name, (gain, se) in model.gains.items():
         english, chinese = CHOICES[name]
         told = ("kept at strength", "采用，强度") if kept[name] else ("not kept: no sure gain", "未采用：没有可靠的改进")
