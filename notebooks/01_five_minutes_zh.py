@@ -46,7 +46,7 @@ import warnings
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", cs.errors.AssumptionWarning)  # 同一层内有些方向数据无法决定
-    fit = cs.fit_sem(graph, m)
+    fit = cs.fit_sem(graph, pairs)  # 标准误按用户和物品聚类
 print(round(fit.measures["cfi"], 3), round(fit.measures["rmsea"], 3))
 fit.effects("曝光", "购买")
 

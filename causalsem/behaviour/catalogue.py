@@ -55,8 +55,13 @@ def left_out(whole: EventLog, part: EventLog) -> dict[str, int]:
     return {f"{what}_left_out": count for what, count in lost.items() if count}
 
 
-def cut_words(whole: EventLog, part: EventLog) -> str:
-    """Return what a cut left out, in words."""
-    kept = f"{part.n_users:,} of {whole.n_users:,} users and {part.n_items:,} of {whole.n_items:,} items"
-    share = f"{part.n_events / whole.n_events:.1%} of the events"
-    return f"{kept} are kept, those with the most events, and {share}; what is found holds for these, not for the others"
+def cut_words(whole: EventLog, part: EventLog, asked: Mapping[str, int | None]) -> str:
+    """Return what a cut to so many users and items (None: not cut) left out, in words."""
+    sizes = {"user": (part.n_users, whole.n_users), "item": (part.n_items, whole.n_items)}
+    kept = " and ".join(f"{now:,} of {before:,} {key}s" for key, (now, before) in sizes.items())
+    told = f"{kept} are kept, those with the most events, and {part.n_events / whole.n_events:.1%} of the events"
+    for key, other in (("user", "item"), ("item", "user")):
+        now, before = sizes[key]
+        if idle := min(before, asked[key] or before) - now:
+            told += f"; {idle:,} {key}s have no event with the {other}s that are kept, so they are left out too"
+    return f"{told}; what is found holds for these, not for the others"

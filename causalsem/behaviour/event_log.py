@@ -246,13 +246,15 @@ class EventLog:
     def busiest(self, *, users: int | None = None, items: int | None = None) -> EventLog:
         """Return the log of so many users and items with the most events, for a catalogue too large to hold every pair of.
 
-        Both are judged on the whole log. What is left out is said as a DataWarning. Raises SettingError for less than one.
+        Both are judged on the whole log. Who has no event with an item that is kept is no user of the part, either: whether
+        such a user would have wanted these items, its events do not tell. What is left out is said as a DataWarning. Raises
+        SettingError for less than one.
         """
         asked = {"user": users, "item": items}
         kept = {f"{key}s": with_most_events(self.frame, key, count) for key, count in asked.items() if count is not None}
         part = self.filter(users=kept.get("users"), items=kept.get("items"))
         if part.n_events < self.n_events:
-            warnings.warn(cut_words(self, part), DataWarning, stacklevel=2)
+            warnings.warn(cut_words(self, part, asked), DataWarning, stacklevel=2)
         return part
 
     def split(self, at: object) -> tuple[EventLog, EventLog]:

@@ -361,6 +361,19 @@ def test_filter_keeps_users_and_items(log):
         log.filter(items=[99])
 
 
+def test_users_without_an_event_with_the_busiest_items_are_counted_as_left_out():
+    frame = pd.DataFrame({"user": ["a", "a", "b", "c", "c"], "item": [1, 2, 1, 3, 3], "behaviour": "browse"}).assign(
+        time=pd.Timestamp("2025-03-03")
+    )
+    log = EventLog.from_frame(frame, user="user", item="item", behaviour="behaviour", time="time", duplicates="keep")
+    said = "2 of 3 users and 1 of 3 items are kept.*; 1 users have no event with the items that are kept"
+    with pytest.warns(DataWarning, match=said):
+        assert log.busiest(items=1).n_users == 2
+    with pytest.warns(DataWarning, match=r"1 of 3 users and 2 of 3 items.*; 1 items have no event with the users") as told:
+        log.busiest(users=1)
+    assert "users have no event" not in str(told[0].message)
+
+
 def test_the_busiest_items_are_those_of_a_count_by_hand_and_the_rest_is_said(log):
     events = log.to_pandas()
     ranked = events.groupby("item").size().reset_index(name="n").sort_values(["n", "item"], ascending=[False, True])
