@@ -5,7 +5,8 @@
 Worlds of pairs in which exposure and the errors of browsing and buying have parts of the user and of the item; true
 paths .5 and .4, indirect effect .2. For every size: the share of 95 % intervals that cover, with rows independent,
 clustered by user, and by user and item; and how often χ² rejects the true model at 5 %. Then CPU seconds of a fit to
-389,800 pairs of 1,949 users and 200 items (as many as in The Complete Journey), with statsmodels' two-way error of the last equation beside it, if installed.
+389,800 pairs of 1,949 users and 200 items, as many as in The Complete Journey, with statsmodels' two-way error of the
+last equation beside it, if installed.
 """
 
 from __future__ import annotations
