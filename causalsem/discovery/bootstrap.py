@@ -52,9 +52,11 @@ def bootstrap(
 ) -> EdgeStability:
     """Return the graphs a method finds on `times` nonparametric resamples (Efron 1979; Friedman et al. 1999).
 
-    The rows of one user are drawn together. A method that consumes moments gets reweighted moments: one matrix
-    product for all resamples, so that the number of rows hardly matters; above 20,000 users (or rows, when each is a
-    user) random blocks of them are drawn. Without `knowledge`, the table's tiers hold, as in `discover`.
+    The rows of one user are drawn together; of a table of pairs, users and items are drawn, and a pair counts as often as
+    both together (the pigeonhole bootstrap, Owen 2007: rather too wide than too narrow). A method that consumes moments
+    gets reweighted moments: one matrix product for all resamples, so that the number of rows hardly matters; above 20,000
+    users (or rows, when each is a user) random blocks of them are drawn. Without `knowledge`, the table's tiers hold, as
+    in `discover`.
     With `hurdle`, zero-inflated counts are blocks (see `hurdle_moments`).
     With `half`, half of the units are drawn without replacement (subsampling; for `EdgeStability.selected`). After
     `seconds`, or at the first Ctrl-C, the resamples done so far are the result, and `provenance["stopped"]` says so.
@@ -76,7 +78,7 @@ def bootstrap(
     data = auto.data if auto is not None else hurdle_moments(table) if hurdle else table
     ready, variables, n = prepared(data, settings)
     rules = Rules.of(known_of(knowledge, origin), variables)
-    draws = Draws(units_of(table), times, half, np.random.default_rng(seed))
+    draws = Draws(units_of(table), times, half, np.random.default_rng(seed), None if half else items_of(table))
     evidence = None
     with budget(seconds) as limit:
         if isinstance(ready, (np.ndarray, RowTests)):
@@ -106,12 +108,16 @@ def bootstrap(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draws:
-    """How resamples are drawn: the unit (n,) of each row, how many times, all with replacement or half without."""
+    """How resamples are drawn: the unit (n,) of each row, how many times, all with replacement or half without.
+
+    `items` (n,) are those of pairs, which are drawn as well as their users (the units).
+    """
 
     units: IntArray
     times: int
     half: bool
     rng: np.random.Generator
+    items: IntArray | None = None
 
     def rows_drawn(self, n: float) -> float:
         """Return how many of n rows a resample is worth."""
@@ -128,6 +134,10 @@ class Draws:
 
     def rows(self) -> Iterator[IntArray]:
         """Yield the row numbers of one resample after the other."""
+        if self.items is not None:
+            for of_user, of_item in zip(self.counts(int(self.units.max()) + 1), self.counts(int(self.items.max()) + 1), strict=True):
+                yield np.repeat(np.arange(len(self.units)), of_user[self.units] * of_item[self.items])
+            return
         order = np.argsort(self.units, kind="stable")
         start = np.searchsorted(self.units[order], np.arange(int(self.units.max()) + 2))
         count = len(start) - 1
@@ -141,6 +151,14 @@ def units_of(table: BehaviourTable) -> IntArray:
     key = "user" if "user" in table.keys.columns else "item"
     codes, _ = pd.factorize(table.keys[key], use_na_sentinel=False)
     return np.asarray(codes, dtype=np.int64)
+
+
+def items_of(table: BehaviourTable) -> IntArray | None:
+    """Return the item (n,) of each pair; None where rows are no pairs, or all of one item."""
+    if len(table.unit) < 2:
+        return None
+    codes, items = pd.factorize(table.keys["item"], use_na_sentinel=False)
+    return np.asarray(codes, dtype=np.int64) if len(items) > 1 else None
 
 
 def _common_kind(found: list[Found]) -> Kind:
@@ -194,17 +212,13 @@ def _report_left_out(times: int, kept: int) -> None:
 
 def resampled_correlations(rows: FloatArray, draws: Draws) -> FloatArray:
     """Return the correlations (times, p, p) of bootstrap resamples of units; a constant variable has NaN."""
-    n, p = rows.shape
-    times = draws.times
+    p, times = rows.shape[1], draws.times
     spread = rows.std(axis=0)
     centred = (rows - rows.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    blocks = _blocks(draws.units, draws.rng)
-    weights = draws.counts(int(blocks.max()) + 1)
     upper = np.triu_indices(p)
     sums = np.zeros((times, 1 + p + len(upper[0])))
-    order = None if np.array_equal(blocks, np.arange(n)) else np.argsort(blocks, kind="stable")
-    for terms, which in _terms(centred, blocks, order):
-        sums += weights[:, which].astype(np.float64) @ terms
+    for terms, weights in _weighed(centred, draws):
+        sums += weights.astype(np.float64) @ terms
     mean = sums[:, 1 : 1 + p] / sums[:, :1]
     covariance = np.zeros((times, p, p))
     covariance[:, upper[0], upper[1]] = sums[:, 1 + p :] / sums[:, :1]
@@ -224,6 +238,22 @@ def resampled_em_correlations(rows: FloatArray, draws: Draws) -> FloatArray:
         if (np.isfinite(rows[index]).sum(axis=0) > 1).all():
             found[k] = incomplete_moments(rows[index], [str(c) for c in range(rows.shape[1])]).correlation
     return found
+
+
+def _weighed(centred: FloatArray, draws: Draws) -> Iterator[tuple[FloatArray, IntArray]]:
+    """Yield sums of counts, values and products over g rows or blocks of rows, (g, …), and how often each is drawn, (times, g)."""
+    blocks = _blocks(draws.units, draws.rng)
+    counts = draws.counts(int(blocks.max()) + 1)
+    rows = np.arange(len(blocks))
+    if draws.items is not None:
+        items = _blocks(draws.items, draws.rng)
+        of_items = draws.counts(int(items.max()) + 1)
+        for terms, some in _terms(centred, rows, None):
+            yield terms, counts[:, blocks[some]] * of_items[:, items[some]]
+        return
+    order = None if np.array_equal(blocks, rows) else np.argsort(blocks, kind="stable")
+    for terms, which in _terms(centred, blocks, order):
+        yield terms, counts[:, which]
 
 
 def _terms(centred: FloatArray, blocks: IntArray, order: IntArray | None) -> Iterator[tuple[FloatArray, IntArray]]:

@@ -10,7 +10,7 @@ import pytest
 
 from causalsem.behaviour import BehaviourTable, Moments, moments
 from causalsem.discovery import BOSS, FCI, GES, METHODS, PC, DirectLiNGAM, EdgeStability, bootstrap, discover
-from causalsem.discovery.bootstrap import Draws, draw_counts, resampled_correlations, units_of
+from causalsem.discovery.bootstrap import Draws, draw_counts, items_of, resampled_correlations, units_of
 from causalsem.errors import DataError, DataWarning, SettingError, UnknownNameError
 from causalsem.graph import CausalGraph, Knowledge
 from causalsem.graph.causal_graph import ARROW, NONE, TAIL
@@ -43,6 +43,37 @@ def test_rows_of_one_user_are_drawn_together(frame: pd.DataFrame) -> None:
     for k in range(5):
         drawn = np.repeat(frame.to_numpy(), counts[k][units], axis=0)
         assert R[k] == pytest.approx(np.corrcoef(drawn, rowvar=False), abs=1e-10)
+
+
+def test_users_and_items_of_pairs_are_drawn_and_a_pair_counts_as_often_as_both_together() -> None:
+    rng = np.random.default_rng(5)
+    user, item = rng.integers(0, 30, 400), rng.integers(0, 12, 400)
+    rows = rng.normal(size=(400, 3)) + rng.normal(size=(30, 3))[user]
+    table = BehaviourTable.from_frame(pd.DataFrame(rows, columns=list("abc")).assign(u=user, i=item), user="u", item="i")
+    users, items = units_of(table), items_of(table)
+    assert items is not None
+    R = resampled_correlations(rows, Draws(users, 5, False, np.random.default_rng(6), items))
+    rng = np.random.default_rng(6)
+    of_user, of_item = draw_counts(30, 5, rng), draw_counts(12, 5, rng)
+    drawn = list(Draws(users, 5, False, np.random.default_rng(6), items).rows())
+    for k in range(5):
+        index = np.repeat(np.arange(400), of_user[k][users] * of_item[k][items])
+        np.testing.assert_array_equal(drawn[k], index)
+        assert R[k] == pytest.approx(np.corrcoef(rows[index], rowvar=False), abs=1e-10)
+    assert items_of(BehaviourTable.from_frame(table.frame.assign(u=user), user="u")) is None
+    assert items_of(BehaviourTable.from_frame(table.frame.assign(u=user, i=0), user="u", item="i")) is None
+
+
+def test_what_items_are_like_is_as_uncertain_as_the_items_are_few() -> None:
+    # Every user meets every item: drawing users alone, the correlation of two traits of items would never vary.
+    rng = np.random.default_rng(7)
+    price, quality = rng.normal(size=(2, 60))
+    user, item = np.repeat(np.arange(200), 60), np.tile(np.arange(60), 200)
+    rows = np.column_stack([price[item], quality[item]])
+    R = resampled_correlations(rows, Draws(user, 600, False, rng, item))[:, 0, 1]
+    r = np.corrcoef(price, quality)[0, 1]
+    assert R.std() == pytest.approx((1 - r**2) / np.sqrt(60), rel=0.25)
+    assert resampled_correlations(rows, Draws(user, 20, False, rng))[:, 0, 1].std() < 1e-12
 
 
 def test_random_blocks_have_the_spread_of_single_rows() -> None:
