@@ -217,6 +217,14 @@ def _check_unique(names: Sequence[str]) -> None:
         raise DataError(f"duplicate column names {shown(twice)} in the frame; rename or drop one of each", columns=twice)
 
 
+def _is_foreign(kind: pa.DataType) -> bool:
+    """Tell whether an Arrow type is an extension of Arrow's own, or a dictionary of one."""
+    import pyarrow as pa
+
+    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return isinstance(inner, pa.BaseExtensionType)
+
+
 def _from_pandas(frame: Any) -> pa.Table:
     import pyarrow as pa
 
@@ -225,7 +233,10 @@ def _from_pandas(frame: Any) -> pa.Table:
         column = frame.iloc[:, position]
         try:
             array = pa.Array.from_pandas(column)
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+            array = None
+        # DuckDB knows none of pandas' own types, such as periods and intervals, alone or as the words of a categorical.
+        if array is None or _is_foreign(array.type):
             array = pa.array([None if missing else str(cell) for cell, missing in zip(column, column.isna(), strict=True)], pa.string())
         columns.append(array)
     return pa.Table.from_arrays(columns, names=[str(name) for name in frame.columns])

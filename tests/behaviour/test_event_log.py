@@ -388,3 +388,12 @@ def test_the_busiest_items_are_those_of_a_count_by_hand_and_the_rest_is_said(log
     assert len(log.busiest(items=3, users=50)) == len(log)  # nothing is left out, and nothing said
     with pytest.raises(SettingError, match="items=0 keeps nothing"):
         log.busiest(items=0)
+
+
+def test_columns_of_pandas_own_kinds_and_numbers_beyond_64_bits_are_read_as_text(events, names, log):
+    seconds = pd.to_datetime(events["ts"]).dt.to_period("s")
+    halves = pd.cut(pd.Series(np.arange(len(events), dtype=float)), 2)
+    told = EventLog.from_frame(events.assign(ts=seconds, half=halves, sku=[10**25 + int(k) for k in events["sku"]]), **names)
+    assert told.cleaning.time_read_as == "ISO text"
+    assert told.to_pandas()["time"].tolist() == log.to_pandas()["time"].tolist()
+    assert told.to_pandas()["item"].tolist() == [str(10**25 + k) for k in log.to_pandas()["item"]]
