@@ -126,7 +126,8 @@ class LoggedFeedback:
         from causalsem.policy.rounds import rounds_from_frame
 
         columns = {"action": action, "propensity": propensity, "position": position, "time": time, "user": user}
-        return rounds_from_frame(frame, columns, tuple(context), tuple(outcomes), action_features)
+        context, outcomes = ((names,) if isinstance(names, str) else tuple(names) for names in (context, outcomes))
+        return rounds_from_frame(frame, columns, context, outcomes, action_features)
 
     @classmethod
     def from_log(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from causalsem._values import FloatArray
-from causalsem.errors import AssumptionWarning, DataError, DataWarning, NoRowsError, SettingError, UnknownNameError, check_names
+from causalsem.errors import AssumptionWarning, DataError, DataWarning, NoRowsError, SettingError, UnknownNameError, check_names, shown
 from causalsem.policy.logged_feedback import LoggedFeedback
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ def rounds_from_frame(
     check_names([*wanted, *context, *outcomes], [str(c) for c in frame.columns], what="column", where="the frame")
     if len(frame) == 0:
         raise NoRowsError("the frame has no rows; check the filter or the file it came from")
+    twice = [name for name in dict.fromkeys((*wanted, *context, *outcomes)) if list(frame.columns).count(name) > 1]
+    if twice:
+        raise DataError(f"duplicate column names {shown(twice)} in the frame; rename or drop one of each", columns=twice)
     shown_actions = frame[columns["action"]]
     if shown_actions.isna().any():
         raise DataError(f"{int(shown_actions.isna().sum()):,} rounds have no action; drop them first", columns=[str(columns["action"])])
@@ -42,12 +45,12 @@ def rounds_from_frame(
     numbers, names = number_columns(frame[list(context)])
     features, feature_names = (None, ()) if action_features is None else number_columns(action_features)
     return _with_propensity(
-        None if columns["propensity"] is None else frame[columns["propensity"]].to_numpy(dtype=np.float64),
+        None if columns["propensity"] is None else _numbers(frame[columns["propensity"]]),
         context=numbers,
         context_names=names,
         action=codes.astype(np.int64),
         actions=tuple(labels.tolist()),
-        outcomes=frame[list(outcomes)],
+        outcomes=pd.DataFrame({name: _numbers(frame[name]) for name in outcomes}, index=frame.index),
         action_features=features,
         action_feature_names=feature_names,
         position=None if columns["position"] is None else frame[columns["position"]].to_numpy(),
@@ -111,6 +114,19 @@ def followers(rounds: pd.DataFrame, after: pd.DataFrame, outcomes: Sequence[str]
     return pd.DataFrame(out)
 
 
+def _numbers(column: pd.Series) -> FloatArray:
+    """Return a column as floats (n,), or raise DataError with its first word."""
+    try:
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError):
+        words = pd.to_numeric(column.astype(object), errors="coerce").isna() & column.notna()
+        row = int(words.to_numpy().argmax())
+        raise DataError(
+            f"column {column.name!r} should hold numbers, but has {str(column.iloc[row])!r} in row {row}; mend or drop that row",
+            columns=[str(column.name)],
+        ) from None
+
+
 def number_columns(frame: pd.DataFrame) -> tuple[FloatArray, tuple[str, ...]]:
     """Return the columns as numbers (n, d) and their names; text becomes one 0/1 column per value, "column=value"."""
     blocks: list[FloatArray] = []
@@ -121,6 +137,10 @@ def number_columns(frame: pd.DataFrame) -> tuple[FloatArray, tuple[str, ...]]:
             blocks.append(column.to_numpy(dtype=np.float64, na_value=np.nan)[:, None])
             names.append(str(name))
             continue
+        if column.dtype.kind in "mM":
+            raise DataError(
+                f"column {name!r} holds dates or durations; turn it into plain numbers, such as days, or drop it", columns=[name]
+            )
         if column.isna().any():
             raise DataError(
                 f"missing values in column {name!r} ({int(column.isna().sum()):,} rows); give them a name of their own", columns=[name]

@@ -183,3 +183,17 @@ def test_a_log_without_exposures_says_so():
     log = EventLog.from_frame(frame, user="u", item="i", behaviour="what", time="at")
     with pytest.raises(UnknownNameError, match="unknown behaviour 'exposure' in the log"):
         LoggedFeedback.from_log(log)
+
+
+def test_columns_of_a_frame_that_are_no_numbers_are_named():
+    frame = pd.DataFrame({"arm": ["a", "b"], "x": [1.0, 2.0], "p": [0.5, 0.5], "click": [0, 1]})
+    asked = {"action": "arm", "outcomes": "click", "context": "x", "propensity": "p"}
+    assert LoggedFeedback.from_frame(frame, **asked).context_names == ("x",)
+    with pytest.raises(DataError, match="column 'p' should hold numbers, but has 'high' in row 1"):
+        LoggedFeedback.from_frame(frame.assign(p=["0.5", "high"]), **asked)
+    with pytest.raises(DataError, match="column 'click' should hold numbers, but has 'yes' in row 0"):
+        LoggedFeedback.from_frame(frame.assign(click=["yes", "1"]), **asked)
+    with pytest.raises(DataError, match="column 'x' holds dates"):
+        LoggedFeedback.from_frame(frame.assign(x=pd.Timestamp("2024-01-01")), **asked)
+    with pytest.raises(DataError, match=r"duplicate column names \['x'\] in the frame"):
+        LoggedFeedback.from_frame(pd.concat([frame, frame[["x"]]], axis=1), **asked)
