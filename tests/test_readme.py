@@ -25,7 +25,7 @@ def code_alone(text: str) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::causalsem.errors.AssumptionWarning")
 def test_the_twenty_lines_run_as_written(tmp_path, monkeypatch) -> None:
-    cs.simulate_shop(users=400, items=40, seed=1).log_frame.to_parquet(tmp_path / "events.parquet", index=False)
+    cs.simulate_shop(users=300, items=80, seed=1).log_frame.to_parquet(tmp_path / "events.parquet", index=False)
     monkeypatch.chdir(tmp_path)
     exec(compile(twenty_lines("README.md"), "README.md", "exec"), {})
     assert (tmp_path / "report.html").stat().st_size > 10_000
