@@ -56,7 +56,7 @@ def pushed(seed: int, users: int = 100, items: int = 40) -> World:
     )
 
 
-def shop(seed: int, users: int = 300, items: int = 60) -> World:
+def shop(seed: int, users: int = 200, items: int = 50) -> World:
     """Return the pairs of a simulated shop and both chances of a purchase (n,)."""
     world = simulate_shop(users=users, items=items, seed=seed, confounding=1.0)
     pairs, truth = pairs_of(world), world.truth
@@ -77,7 +77,7 @@ def errors(model: OutcomeModel, world: World) -> dict[str, float]:
     }
 
 
-def one_world(name: str, seed: int) -> list[dict[str, object]]:
+def one_world(name: str, seed: int, weights: list[float]) -> list[dict[str, object]]:
     """Return a row for each weight, and one for the weight that unseen folds choose."""
     world, rows = {"pushed": pushed, "shop": shop}[name](seed), []
     start = time.process_time()
@@ -86,10 +86,11 @@ def one_world(name: str, seed: int) -> list[dict[str, object]]:
     gain, se = free.gains["balance"]
     about: dict[str, object] = {"world": name, "seed": seed}
     rows.append(about | {"weight": "auto", "kept": free.balance_weight, "gain": gain, "se": se, "seconds": seconds} | errors(free, world))
-    for weight in (0.0, *WEIGHTS):
+    for weight in (0.0, *weights):
         kept = weight == free.balance_weight
         model = free if kept else fit_outcome(*world[:2], TwoTower(balance=weight), loss="dr", seed=seed)
         rows.append(about | {"weight": f"{weight:g}", "auc": free.told_apart[weight]} | errors(model, world))
+    print(pd.DataFrame(rows).to_string(index=False, header=False, float_format="{:.5f}".format), flush=True)
     return rows
 
 
@@ -112,10 +113,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--worlds", type=int, default=8)
     parser.add_argument("--kinds", default="pushed,shop")
+    parser.add_argument("--weights", default=",".join(f"{w:g}" for w in WEIGHTS), help="fixed weights, all among those that 'auto' tries")
     parser.add_argument("--json", type=Path)
     told = parser.parse_args()
-    rows = pd.DataFrame([row for kind in told.kinds.split(",") for k in range(told.worlds) for row in one_world(kind, told.seed + k)])
-    print(rows.to_string(index=False, float_format="{:.5f}".format))
+    weights, seeds = [float(w) for w in told.weights.split(",")], range(told.seed, told.seed + told.worlds)
+    rows = pd.DataFrame([row for kind in told.kinds.split(",") for seed in seeds for row in one_world(kind, seed, weights)])
     print(summary(rows).to_string(index=False, float_format="{:.3f}".format))
     if told.json:
         told.json.write_text(json.dumps({"worlds": rows.to_dict("records")}, indent=1), encoding="utf-8")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from causalsem._values import FloatArray, frozen
+from causalsem._values import BoolArray, FloatArray, frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +37,37 @@ class Scale:
 class Answer:
     """What a fit found of one stage: its link, its expected values `fitted` (n, 2) of the training pairs, out of fold.
 
+    `robust` (n, 2) are the pairs' doubly robust pseudo-outcomes (see `pseudo_outcomes`), of which `means` are the averages;
+    `events` (n, 2) says where each arm's outcome happened, or was observed if it is a number.
+
     `means` (2,) is its average over the pairs under do(T = 0) and do(T = 1), doubly robust, NaN for an arm never observed;
     `arms` are the treatments under which it was observed at all.
     """
 
     scale: Scale
     fitted: FloatArray
+    robust: FloatArray
+    events: BoolArray
     means: tuple[float, float]
     arms: tuple[int, ...]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fitted", frozen(self.fitted))
+        object.__setattr__(self, "robust", frozen(self.robust))
+        object.__setattr__(self, "events", frozen(self.events, np.bool_))
 
     @classmethod
-    def of(cls, told: Mapping[str, Any], fitted: FloatArray) -> Answer:
-        """Return the answer that JSON holds, with its array."""
+    def of(cls, told: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Answer:
+        """Return the answer that JSON holds, with its arrays."""
         scale = Scale(**(told["scale"] | {"shift": tuple(told["scale"]["shift"])}))
-        return cls(scale, fitted, (_number(told["means"][0]), _number(told["means"][1])), tuple(told["arms"]))
+        return cls(
+            scale,
+            arrays["fitted"],
+            arrays["robust"],
+            arrays["events"],
+            (_number(told["means"][0]), _number(told["means"][1])),
+            tuple(told["arms"]),
+        )
 
 
 def _number(value: float | None) -> float:

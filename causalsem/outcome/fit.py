@@ -15,6 +15,7 @@ import numpy as np
 from causalsem._values import FloatArray, json_text
 from causalsem.behaviour import BehaviourTable
 from causalsem.behaviour.origin import warn_of_other_unit
+from causalsem.effects.problem import fingerprint, row_clusters
 from causalsem.errors import ForbiddenVariableError, SettingError, check_kind, check_names, check_whole, shown
 from causalsem.networks.settings import Multilevel, TwoTower
 from causalsem.outcome.answer import Answer
@@ -24,6 +25,7 @@ from causalsem.outcome.counterfactuals import Counterfactuals
 from causalsem.outcome.counterfactuals import counterfactuals as imagined
 from causalsem.outcome.encoder import Encoded, Encoder, check_pairs
 from causalsem.outcome.journey import Journey
+from causalsem.outcome.lift import pseudo_outcomes
 from causalsem.outcome.loop import Loop
 from causalsem.outcome.losses import DR, SNIPS, Loss
 from causalsem.outcome.losses.table import loss_of
@@ -225,6 +227,8 @@ def _fit(
         balance_weight=heads.balance,
         adversarial_size=heads.adversarial,
         told_apart=heads.told_apart,
+        clusters=None if (clusters := row_clusters(pairs)) is None else clusters.codes,
+        rows=fingerprint(pairs),
     )
 
 
@@ -239,7 +243,8 @@ def _answers(run: Run, heads: Fitted, propensity: FloatArray) -> dict[str, Answe
         scale, targeted = target(problem, predictor, tempered(weights, heads.strength)), target(problem, predictor, weights)
         fitted = np.column_stack([scale.mean(predictor[:, arm], arm) for arm in (0, 1)])
         means = [float(targeted.mean(predictor[:, arm], arm).mean()) if arm in problem.arms else np.nan for arm in (0, 1)]
-        answers[name] = Answer(scale, fitted, (means[0], means[1]), problem.arms)
+        robust = pseudo_outcomes(problem, predictor, targeted, weights)
+        answers[name] = Answer(scale, fitted, robust, problem.events, (means[0], means[1]), problem.arms)
     return answers
 
 

@@ -108,7 +108,7 @@ class Journey:
 
 def _warn_of_few(problem: Problem, name: str, treatment: str) -> None:
     """Warn when a stage happened so rarely under some treatment that its heads can hardly learn whom it happens to."""
-    happened, pairs = problem.seen.T @ problem.y, problem.seen.sum(axis=0)
+    happened, pairs = problem.events.sum(axis=0), problem.seen.sum(axis=0)
     if all(happened[arm] >= FEWEST_PER_ARM for arm in problem.arms):
         return
     told = " and ".join(f"{happened[arm]:,.0f} of {pairs[arm]:,.0f} pairs with {treatment} = {arm}" for arm in problem.arms)

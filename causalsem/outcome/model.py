@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from causalsem._cards import mimebundle
 from causalsem._values import FloatArray, IntArray, frozen, json_text, read_json, write_text
@@ -25,11 +26,14 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
+    from causalsem.effects import Estimate
     from causalsem.networks.heads import Heads
     from causalsem.networks.net import Net
 
 FORMAT = "causalsem-outcome-model"
 CHUNK = 16_384
+# The arrays of an answer.
+ANSWERED = ("fitted", "robust", "events")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,15 +43,15 @@ class OutcomeModel:
     `folds` (n,): the fold of each training pair, which member `folds[k]` never saw; `propensity` (n,): its calibrated
     P(T = 1 | user, item, Z) from that member; `answers`: by stage of the `chain`, its expected values under T = 0 and T = 1, out
     of fold (`fitted` (n, 2) are those of the outcome).
-    `effective_n` is the effective sample size of each arm under the weights used, `clipped` the share of pairs
-    whose propensity was raised to the floor, `strength` the power of the weights (0: none, 1: the full correction),
-    `counterfactual_weight` that of counterfactual rows, `balance_weight` that of the critic who balances, `adversarial_size` how far
-    ids were moved, `depth` the share kept of what wide towers learnt on top of their levels (0: none, the multilevel model alone; 1
-    for every other network); `gains` by how much each choice that unseen folds made lowers their weighted error, and its standard
-    error over users (a correction must gain one of them to be kept, the others two). `told_apart` is, by each weight of the critic that
-    was tried, the AUC with which a fresh one tells treated from untreated pairs by what the outcome heads read of unseen ones
-    (.5: not at all), `history` the (training objective, held-out error) of every epoch by stage, `settings` what the model was
-    made with.
+    `effective_n` is the effective sample size of each arm under the weights used, `clipped` the share of pairs whose propensity was
+    raised to the floor, `strength` the power of the weights (0: none, 1: the full correction), `counterfactual_weight` that of
+    counterfactual rows, `balance_weight` that of the critic who balances, `adversarial_size` how far ids were moved, `depth` the share
+    kept of what wide towers learnt on top of their levels (0: none, the multilevel model alone; 1 for every other network); `gains` by
+    how much each choice that unseen folds made lowers their weighted error, and its standard error over users (a correction must gain
+    one of them to be kept, the others two). `told_apart` is, by each weight of the critic that was tried, the AUC with which a fresh
+    one tells treated from untreated pairs by what the outcome heads read of unseen ones (.5: not at all), `clusters` (ways, n) say
+    whose each pair is and of what item, `rows` is a fingerprint of them, `history` the (training objective, held-out error) of every
+    epoch by stage, `settings` what the model was made with.
     """
 
     net: Net
@@ -72,9 +76,13 @@ class OutcomeModel:
     adversarial_size: float = 0.0
     told_apart: Mapping[float, float] = field(default_factory=dict)
     depth: float = 1.0
+    clusters: IntArray | None = None
+    rows: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folds", frozen(self.folds, np.int64))
+        if self.clusters is not None:
+            object.__setattr__(self, "clusters", frozen(self.clusters, np.int64))
         object.__setattr__(self, "propensity", frozen(self.propensity))
         object.__setattr__(self, "answers", MappingProxyType(dict(self.answers)))
         object.__setattr__(self, "history", MappingProxyType(dict(self.history)))
@@ -116,6 +124,20 @@ class OutcomeModel:
     def lifts(self) -> dict[str, float]:
         """The same average for every stage."""
         return {stage: self._lift(stage) for stage in self.stages}
+
+    def lift_estimate(self, stage: str | None = None, *, where: npt.ArrayLike | None = None) -> Estimate:
+        """Return the average lift of the outcome (or other stage) with its standard error, interval and influence function.
+
+        `where` (n,) picks a segment, one True or False for each training pair, such as `pairs.column("popularity") > 1`. The
+        influence function is the doubly robust one at out-of-fold predictions and propensities, its error clustered by user and
+        item. A loss that weighs by no propensity has no second chance: then the predictions alone must be right. Warns where the
+        outcome happened so rarely under some treatment that the error is told too small.
+        """
+        from causalsem.outcome.lift import lift_estimate, warn_of_few_events
+
+        found = lift_estimate(self, self.outcome if stage is None else stage, where)
+        warn_of_few_events(self, found.outcome, where)
+        return found
 
     def _lift(self, stage: str) -> float:
         self.check_arm(0, stage)
@@ -220,7 +242,9 @@ class OutcomeModel:
             "folds": self.folds,
             "propensity": self.propensity,
         }
-        arrays |= {f"fitted.{stage}": answer.fitted for stage, answer in self.answers.items()}
+        arrays |= {} if self.clusters is None else {"clusters": self.clusters}
+        for stage, answer in self.answers.items():
+            arrays |= {f"{name}.{stage}": getattr(answer, name) for name in ANSWERED}
         tensors = {f"net.{k}": v for k, v in self.net.state_dict().items()} | {k: torch.tensor(v) for k, v in arrays.items()}
         write_tensors(path, {"format": FORMAT}, tensors)
         write_text(Path(path).with_suffix(".json"), json_text(self._about()))
@@ -257,6 +281,7 @@ class OutcomeModel:
             "adversarial_size": self.adversarial_size,
             "told_apart": list(self.told_apart.items()),
             "depth": self.depth,
+            "rows": self.rows,
         }
 
     @classmethod
@@ -279,7 +304,9 @@ class OutcomeModel:
         }
         pair = about["pair"]
         draws = (arrays["draws"], arrays["draw_weights"])
-        answers = {stage: Answer.of(told, arrays[f"fitted.{stage}"]) for stage, told in about["answers"].items()}
+        answers = {
+            stage: Answer.of(told, {name: arrays[f"{name}.{stage}"] for name in ANSWERED}) for stage, told in about["answers"].items()
+        }
         return cls(
             net,
             Encoder(sides["user"], sides["item"], tuple(pair["names"]), pair["centre"], pair["scale"], *draws),
@@ -303,11 +330,15 @@ class OutcomeModel:
             about.get("adversarial_size", 0.0),
             dict(about.get("told_apart", [])),
             about.get("depth", 1.0),
+            arrays.get("clusters"),
+            about.get("rows", ""),
         )
 
     def __repr__(self) -> str:
+        from causalsem.outcome.lift import lift_estimate
+
         e = self.encoder
-        lift = f"{self.lift:.4g}" if self.arms == (0, 1) else "unknown (one arm observed)"
+        lift = f"{self.lift:.4g} ± {lift_estimate(self, self.outcome).se:.2g}" if self.arms == (0, 1) else "unknown (one arm observed)"
         return (
             f"OutcomeModel({self.treatment} ⇒ {self.outcome} | {{{', '.join(self.adjustment)}}}, loss {self.settings.get('loss', '?')}, "
             f"{self._staged()}correction at strength {self.strength:g}, {self._augmented()}"

@@ -33,6 +33,12 @@ class Problem:
         return np.asarray(self.taken * self.observed[:, None])
 
     @property
+    def events(self) -> BoolArray:
+        """Where the outcome of each arm happened, or was observed if it is a number: (n, 2)."""
+        happened = self.y > 0 if self.scale.binary else self.observed
+        return np.asarray((self.seen > 0) & happened[:, None])
+
+    @property
     def arms(self) -> tuple[int, ...]:
         """The treatments with observed outcomes."""
         return tuple(arm for arm in (0, 1) if self.seen[:, arm].any())

@@ -82,7 +82,13 @@ def average_scores(scores: Sequence[Scores], weights: npt.ArrayLike | None = Non
     for frame in frames[1:]:
         if len(frame) != len(frames[0]) or not (frame[["user", "item"]] == frames[0][["user", "item"]]).all(axis=None):
             raise DataError("the scores are of different pairs; score the same pairs with every model")
-    value, lift, se = (np.stack([frame[column].to_numpy(dtype=np.float64) for frame in frames]) for column in ("score", "lift", "se"))
-    mean = w @ value
-    frame = frames[0][["user", "item"]].assign(score=mean, lift=w @ lift, se=np.sqrt(w @ (se**2 + (value - mean) ** 2)))
+    found = {
+        column: np.stack([frame[column].to_numpy(dtype=np.float64) for frame in frames]) for column in ("score", "lift", "se", "lift_se")
+    }
+    mean, lift = w @ found["score"], w @ found["lift"]
+    se, lift_se = (
+        np.sqrt(w @ (found[error] ** 2 + (found[column] - average) ** 2))
+        for column, error, average in (("score", "se", mean), ("lift", "lift_se", lift))
+    )
+    frame = frames[0][["user", "item"]].assign(score=mean, lift=lift, se=se, lift_se=lift_se)
     return replace(scores[0], frame=frame)

@@ -28,10 +28,10 @@ DRAWS = 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """A score per pair: `frame` has columns user, item, score, lift, se, rank, best first within each user.
+    """A score per pair: `frame` has columns user, item, score, lift, se, lift_se, rank, best first within each user.
 
     score = E[Y | do(T = 1), user, item] with the adjustment set integrated out, lift = the difference to do(T = 0)
-    (NaN where only one arm was observed), se = standard error of the score (NaN when nobody knows it), rank = 1 for the best.
+    (NaN where only one arm was observed), se and lift_se = their standard errors (NaN when nobody knows them), rank = 1 for the best.
     `cold_users` and `cold_items` say how many were unseen in training and answered from traits. `cut` is the number of
     best items kept per user, None when all are here; what a cut left out ranks below what it kept.
     """
@@ -46,13 +46,15 @@ class Scores:
     def __post_init__(self) -> None:
         check_names(("user", "item", "score"), self.frame.columns, what="column", where="the scores")
         frame = self.frame.reset_index(drop=True).copy()
-        for name in ("lift", "se"):
+        for name in ("lift", "se", "lift_se"):
             if name not in frame:
                 frame[name] = np.nan
         if frame["score"].isna().any():
             raise DataError(f"{int(frame['score'].isna().sum()):,} pairs have no score; drop them or score them", columns=["score"])
         frame["rank"] = ranks(frame)
-        frame = frame[["user", "item", "score", "lift", "se", "rank"]].sort_values(["user", "rank"], kind="stable", ignore_index=True)
+        frame = frame[["user", "item", "score", "lift", "se", "lift_se", "rank"]].sort_values(
+            ["user", "rank"], kind="stable", ignore_index=True
+        )
         object.__setattr__(self, "frame", frame)
 
     def top(self, k: int) -> Scores:
@@ -101,11 +103,12 @@ def score(
 ) -> Scores:
     """Score pairs by the back-door formula: score(u, i) = E_Z[Y | do(T = 1), u, i], Y the outcome or another `stage` of its chain.
 
-    Without `pairs`, every user × item of the training data is scored, in chunks; with them, these pairs, strangers
-    included (answered from their trait columns, with a warning). User- and item-level adjustment variables are looked
-    up; those of the pair are integrated over their empirical distribution (all its rows if they are few, else draws
-    from it by `seed`). `top` keeps each user's best. The standard error is the delete-a-group jackknife over the
-    members, each of which never saw one fold: √((M − 1)/M Σ (s_m − s̄)²); it holds the networks' own randomness too.
+    Without `pairs`, every user × item of the training data is scored, in chunks; with them, these pairs, strangers included
+    (answered from their trait columns, with a warning). User- and item-level adjustment variables are looked up; those of
+    the pair are integrated over their empirical distribution (all its rows if they are few, else draws from it by `seed`).
+    `top` keeps each user's best. The standard errors of score and lift are the delete-a-group jackknife over the members,
+    each of which never saw one fold: √((M − 1)/M Σ (s_m − s̄)²); it holds the networks' own randomness too. That of an
+    average lift is told by `OutcomeModel.lift_estimate`.
     """
     check_kind(model, OutcomeModel, "a model", "hand in what fit_outcome(pairs, adjust) returned")
     check_kind(top, (Integral, type(None)), "top", "hand in a whole number")
@@ -119,9 +122,9 @@ def score(
     chunks = list(_chunks(encoded, per_pair=len(draws)))
     stage = model.outcome if stage is None else stage
     parts = [_answer(model, stage, chunk, draws, weights) for chunk in progress(chunks, "score")]
-    value, lift, se = (np.concatenate(column) for column in zip(*parts, strict=True))
+    value, lift, se, lift_se = (np.concatenate(column) for column in zip(*parts, strict=True))
     users, items = _names(model, encoded, pairs)
-    frame = pd.DataFrame({"user": users, "item": items, "score": value, "lift": lift, "se": se})
+    frame = pd.DataFrame({"user": users, "item": items, "score": value, "lift": lift, "se": se, "lift_se": lift_se})
     scores = Scores(frame, model.treatment, stage, encoded.strangers["user"], encoded.strangers["item"])
     return scores if top is None else scores.top(top)
 
@@ -187,8 +190,8 @@ def _chunks(encoded: Encoded, per_pair: int) -> Iterator[Encoded]:
 
 def _answer(
     model: OutcomeModel, stage: str, chunk: Encoded, draws: FloatArray, weights: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return score, lift and se of a chunk, each (n,)."""
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return score, lift, se and lift_se of a chunk, each (n,)."""
     n, s = len(chunk), len(draws)
     spread = Encoded(
         np.repeat(chunk.user, s), np.repeat(chunk.item, s), np.tile(draws, (n, 1)), chunk.user_traits, chunk.item_traits, chunk.strangers
@@ -199,10 +202,13 @@ def _answer(
         return members  # (M, n)
 
     shown = integrated(1)
-    mean = shown.mean(axis=0)
-    se = np.sqrt((model.members - 1) * ((shown - mean) ** 2).mean(axis=0))
-    lift = mean - integrated(0).mean(axis=0) if 0 in model.answers[stage].arms else np.full(n, np.nan)
-    return mean, lift, se
+    lifts = shown - integrated(0) if 0 in model.answers[stage].arms else np.full_like(shown, np.nan)
+    return shown.mean(axis=0), lifts.mean(axis=0), _jackknife(shown), _jackknife(lifts)
+
+
+def _jackknife(members: FloatArray) -> FloatArray:
+    """Return the standard error (n,) of the average of members (M, n), each of which left out one of M groups."""
+    return np.sqrt((len(members) - 1) * ((members - members.mean(axis=0)) ** 2).mean(axis=0))
 
 
 def _names(model: OutcomeModel, encoded: Encoded, pairs: BehaviourTable | None) -> tuple[object, object]:

@@ -31,6 +31,9 @@ def test_the_average_has_the_variance_of_the_mixture():
     np.testing.assert_allclose(frame["se"].iloc[0], np.sqrt(0.75 * 0.01**2 + 0.25 * 0.02**2 + between))
     np.testing.assert_allclose(frame["se"].iloc[1], 0.02)
     assert frame["rank"].tolist() == [2, 1, 1]
+    # The lifts 0 and 0.2 have no error of their own here: what is left is between them.
+    one, other = (Scores(s.frame.assign(lift_se=0.0), "shown", "buy") for s in (one, other))
+    np.testing.assert_allclose(average_scores([one, other], [3, 1]).frame["lift_se"], np.sqrt(0.75 * 0.05**2 + 0.25 * 0.15**2))
 
 
 def test_sets_are_counted_over_the_graphs_and_graphs_without_one_are_left_out():

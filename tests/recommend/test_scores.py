@@ -44,10 +44,11 @@ def test_the_score_is_the_back_door_formula_by_hand(world, model, scores):
 def test_the_standard_error_is_the_jackknife_over_members(world, model):
     # Without a pair block nothing is integrated, so members' predictions are members' scores.
     plain = fit_outcome(world.pairs, AdjustmentSet(Query("shown", "buy"), ("activity", "popularity"), "optimal"), epochs=2)
-    members = plain.predict_members(plain.encode(world.pairs), 1)
-    by_hand = np.sqrt(4 / 5 * ((members - members.mean(axis=0)) ** 2).sum(axis=0))
-    merged = score(plain).frame.merge(world.pairs.keys.assign(by_hand=by_hand), on=["user", "item"])
-    np.testing.assert_allclose(merged["se"], merged["by_hand"], rtol=1e-4, atol=1e-8)
+    shown, unshown = (plain.predict_members(plain.encode(world.pairs), arm) for arm in (1, 0))
+    for name, members in (("se", shown), ("lift_se", shown - unshown)):
+        by_hand = np.sqrt(4 / 5 * ((members - members.mean(axis=0)) ** 2).sum(axis=0))
+        merged = score(plain).frame.merge(world.pairs.keys.assign(by_hand=by_hand), on=["user", "item"])
+        np.testing.assert_allclose(merged[name], merged["by_hand"], rtol=1e-4, atol=1e-7)
 
 
 def test_scores_rank_pairs_as_the_truth_does(world, scores):
