@@ -341,8 +341,8 @@ class OutcomeModel:
         lift = f"{self.lift:.4g} ± {lift_estimate(self, self.outcome).se:.2g}" if self.arms == (0, 1) else "unknown (one arm observed)"
         return (
             f"OutcomeModel({self.treatment} ⇒ {self.outcome} | {{{', '.join(self.adjustment)}}}, loss {self.settings.get('loss', '?')}, "
-            f"{self._staged()}correction at strength {self.strength:g}, {self._augmented()}"
-            f"{len(e.user.ids):,} users × {len(e.item.ids):,} items, {self.members} members, mean lift {lift}, "
+            f"{self._staged()}correction at strength {self.strength:g}{self._gain('correction')}, {self._augmented()}"
+            f"{len(e.user.ids):,} users × {len(e.item.ids):,} items, {self.members} members, mean lift {lift}, {self._weighed()}, "
             f"effective n {self.effective_n[0]:,.0f} / {self.effective_n[1]:,.0f}, {self.clipped:.1%} clipped)"
         )
 
@@ -359,12 +359,24 @@ class OutcomeModel:
         )
         told = []
         for name, words, size in sizes:
-            if name in self.gains:
-                gain, se = self.gains[name]
-                told.append(f"{words} {size:g} (gain {gain:.2g} ± {se:.2g}), ")
-            elif size:
-                told.append(f"{words} {size:g}, ")
+            if size or name in self.gains:
+                told.append(f"{words} {size:g}{self._gain(name)}, ")
         return "".join(told)
+
+    def _gain(self, name: str) -> str:
+        """Say what a choice gained on unseen folds, if there was one."""
+        if name not in self.gains:
+            return ""
+        gain, se = self.gains[name]
+        return f" (gain {gain:.2g} ± {se:.2g})"
+
+    def _weighed(self) -> str:
+        """Say where the propensities come from, and by which line their logits were calibrated."""
+        asked = self.settings.get("propensity")
+        source = f"of column {asked!r}" if isinstance(asked, str) else f"by {asked['method']}" if asked else "by the network"
+        if self.calibration == Calibration():
+            return f"propensities {source}"
+        return f"propensities {source}, logits calibrated to {self.calibration.intercept:.2f} + {self.calibration.slope:.2f} × logit"
 
     _repr_mimebundle_ = mimebundle
 

@@ -352,6 +352,15 @@ def test_an_undeclared_trait_is_recognised_by_never_varying_within_its_owner(sma
     assert model.encoder.pair_names == ("mood",)
 
 
+def test_a_model_tells_where_its_weights_come_from_and_what_they_leave(small, adjust, model):
+    line = model.calibration
+    assert f"propensities by the network, logits calibrated to {line.intercept:.2f} + {line.slope:.2f} × logit, effective n" in repr(model)
+    gain, se = model.gains["correction"]
+    assert f"correction at strength {model.strength:g} (gain {gain:.2g} ± {se:.2g})" in repr(model)
+    assert "propensities of column 'truth', effective n" in repr(fit_outcome(small.pairs, adjust, propensity="truth", members=2))
+    assert "propensities by logistic, logits" in repr(fit_outcome(small.pairs, adjust, propensity="logistic", members=2))
+
+
 def test_strangers_are_answered_from_traits_and_it_is_said(small, adjust, model):
     frame = pd.DataFrame(
         {"u": ["new", "new2"], "i": ["物0", "物new"], "activity": [2.0, -2.0], "popularity": [0.0, 0.0], "mood": [0.0, 0.0]}

@@ -88,7 +88,9 @@ def test_messages(exposures):
 
 def test_a_string_stands_for_a_column_else_for_a_method_and_a_misspelt_one_is_answered_with_the_nearest():
     assert propensity_of("logistic", ["truth"]) == Logistic()
-    assert propensity_of("logistic", ["logistic"]) == "logistic"
+    assert propensity_of("truth", ["truth"]) == "truth"
+    with pytest.raises(SettingError, match=r"'popularity' is a column and a method; hand in Popularity\(\)"):
+        propensity_of("popularity", ["popularity"])
     assert propensity_of(None, []) is None
     with pytest.raises(UnknownNameError, match="did you mean 'popularity'"):
         propensity_of("popularty", ["truth"])
