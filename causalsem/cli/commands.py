@@ -174,7 +174,8 @@ def fit(
     if output:
         fitted.save(output)
         talk(f"wrote {output}")
-    tell({"parameters": fitted.parameters.to_dict("records"), "measures": dict(fitted.measures)}, text=_fit_text(fitted), as_json=as_json)
+    facts = {"parameters": fitted.parameters.to_dict("records"), "measures": dict(fitted.measures), "clusters": dict(fitted.clusters)}
+    tell(facts, text=_fit_text(fitted), as_json=as_json)
 
 
 def _fit_text(fitted: Any) -> str:

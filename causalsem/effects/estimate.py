@@ -32,7 +32,8 @@ class Estimate:
     `psi` is the estimated influence function, one mean-zero number per row: value − truth ≈ mean(psi), so
     se = √(Σ psi²)/n. With `clusters`, one code per row (n,) or several (ways, n), rows that share a code may depend on
     each other: se = √(G/(G−1) Σ_g (Σ_{i∈g} psi_i)²)/n over G clusters; of users and items, that of the first squared plus
-    that of the second less that of their pairs (Cameron, Gelbach & Miller 2011).
+    that of the second less that of their pairs (Cameron, Gelbach & Miller 2011). Users are a sample, items the catalogue
+    itself: where `unit_effects` are known, how they differ between items is no error.
     `folds` holds the cross-fitting fold of each row (−1: none), `propensity` P(treated | adjustment) of each row and
     `unit_effects` (n,) the effect within each row's stratum, where the method has them. `rows` is a fingerprint of
     the rows, by which `a - b` knows that both saw the same ones. An `exact` estimate is zero by the graph, not by data.
@@ -69,7 +70,7 @@ class Estimate:
         if self.psi is not None:
             object.__setattr__(self, "n", len(self.psi))
             if math.isnan(self.se):
-                object.__setattr__(self, "se", standard_error(self.psi, self.clusters))
+                object.__setattr__(self, "se", standard_error(self.psi, self.clusters, self.unit_effects))
         for name in ARRAYS:
             array = getattr(self, name)
             if array is not None and array.shape[-1:] != (self.n,):
@@ -207,19 +208,27 @@ class Estimate:
     _repr_mimebundle_ = mimebundle
 
 
-def standard_error(psi: FloatArray, clusters: IntArray | None = None) -> float:
-    """Return the standard error of the mean of an influence function (n,), with rows of one cluster (of any way) dependent."""
+def standard_error(psi: FloatArray, clusters: IntArray | None = None, unit_effects: FloatArray | None = None) -> float:
+    """Return the standard error of the mean of an influence function (n,), with rows of one cluster (of any way) dependent.
+
+    The first way is a sample, the second (items) all there are: how `unit_effects` (n,) differ between items is no error.
+    """
     n = len(psi)
     if clusters is None:
         return float(np.sqrt(psi @ psi) / n)
     ways = Clusters.of({str(way): codes for way, codes in enumerate(np.atleast_2d(clusters))})
     if min(ways.sizes.values()) < 2:
         raise DataError("all rows belong to one cluster, so there is no standard error; use another cluster or none")
-    variance = float(ways.spread(psi[:, None])[0, 0])
+    rest = psi if unit_effects is None else psi - (unit_effects - unit_effects.mean())
+    users = ways.apart()[0]
+    # V_user of psi, and of what is left of it V_item − V_pair.
+    variance = _spread(users, psi) + _spread(ways, rest) - _spread(users, rest)
     # A difference of variances may come out at nought or below; each way alone is then the better guess.
-    if variance <= 0.0:
-        variance = max(float(way.spread(psi[:, None])[0, 0]) for way in ways.apart())
-    return math.sqrt(variance) / n
+    return math.sqrt(variance if variance > 0.0 else max(_spread(way, psi) for way in ways.apart())) / n
+
+
+def _spread(clusters: Clusters, psi: FloatArray) -> float:
+    return float(clusters.spread(psi[:, None])[0, 0])
 
 
 def _combine(a: Estimate, b: Estimate, sign: float) -> Estimate:
@@ -239,11 +248,20 @@ def _combine(a: Estimate, b: Estimate, sign: float) -> Estimate:
         adjustment=adjustment,
         assumptions=tuple(dict.fromkeys((*a.assumptions, *b.assumptions))),
         what=f"{labels[0]} {word} {labels[1]}",
+        unit_effects=_combined_effects(a, b, sign),
         rows=a.rows or b.rows,
         exact=a.exact and b.exact,
         clusters=a.clusters if a.clusters is not None else b.clusters,
         ends=_combined_ends(a, b, sign),
     )
+
+
+def _combined_effects(a: Estimate, b: Estimate, sign: float) -> FloatArray | None:
+    """Return the unit effects (n,) of a + sign · b; one without them has the same effect everywhere."""
+    if a.unit_effects is None and b.unit_effects is None:
+        return None
+    of_a, of_b = (np.full(e.n, e.value) if e.unit_effects is None else e.unit_effects for e in (a, b))
+    return np.asarray(of_a + sign * of_b)
 
 
 def _combined_ends(a: Estimate, b: Estimate, sign: float) -> tuple[Estimate, Estimate] | None:

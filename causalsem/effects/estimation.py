@@ -34,7 +34,10 @@ MOST_STEPS = 10
 # What is said of the error, by the ways in which rows may depend on each other.
 ERRORS = {
     ("user",): "users, not rows, are the independent units of the error",
-    ("user", "item"): "the error is clustered by user and item: pairs that share one may depend on each other",
+    (
+        "user",
+        "item",
+    ): "the error is clustered by user and item: pairs that share either may depend on each other; users are a sample, items the catalogue",
 }
 STEPS = "the levels of {0!r} count as numbers, each step like another; for the chance of a level or more, make it a 0/1 column"
 

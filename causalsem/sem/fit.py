@@ -51,6 +51,7 @@ MOMENTS_OF_PAIRS = (
     "moments of user–item pairs know neither user nor item: standard errors take pairs as independent, and can be many times "
     "too small; hand in the table itself, or cluster=() to take them so"
 )
+PAIRS_APART = "these errors take user–item pairs as independent, and can be many times too small; clustered ones come with 'ML' or 'MLR'"
 
 
 def fit_sem(
@@ -141,6 +142,8 @@ def _fit(spec: Model, data: Data, options: SEMOptions, engine: str, notes: dict[
     facts["remarks"] = (*notes.get("remarks", ()), *automatic_remarks(table), *feedback_remarks(rams, found.theta))
     if samples[0].clusters is not None:
         facts["clusters"] = samples[0].clusters.sizes
+    elif options.cluster is None and vcov is not None and usual_ways(data):
+        facts["remarks"] = (*facts["remarks"], PAIRS_APART)
     if found.others:
         facts["other_solutions"] = [dict(zip(table.parameter_names, other.tolist(), strict=True)) for other in found.others]
     return SEMFit(table, rams, samples, options, found.theta, vcov, measures, defined, facts)

@@ -40,6 +40,22 @@ def test_users_and_items_add_their_variances_and_pairs_are_counted_once():
     assert both == pytest.approx(math.sqrt(1 / 80 + 1 / 60), rel=0.25)
 
 
+def test_effects_that_differ_between_items_of_the_catalogue_are_no_error():
+    rng = np.random.default_rng(6)
+    user, item = np.repeat(np.arange(80), 60), np.tile(np.arange(60), 80)
+    ways, effects = np.array([user, item]), 1.0 + rng.standard_normal(60)[item]
+    noise = rng.standard_normal(80)[user] + rng.standard_normal(4800)
+    psi = effects + noise - (effects + noise).mean()
+    whole, catalogue = standard_error(psi, ways), standard_error(psi, ways, effects)
+    assert whole == pytest.approx(math.sqrt(1 / 80 + 1 / 60), rel=0.25)
+    assert catalogue == pytest.approx(math.sqrt(1 / 80), rel=0.25)
+    # A difference carries them on: twice an estimate less itself is that estimate.
+    made = Estimate(1.0, psi, treatments=("t",), outcome="y", clusters=ways, unit_effects=effects)
+    assert (2 * made - made).se == pytest.approx(made.se, rel=1e-12)
+    constant = Estimate(1.0, noise - noise.mean(), clusters=ways)
+    assert (made - constant).se == pytest.approx(0.0, abs=1e-9)
+
+
 def test_a_difference_of_variances_below_nought_leaves_the_larger_of_users_and_items():
     # Every user and every item has the sum nought, so that their variances are less than that of the pairs.
     psi = np.array([1.0, -1.0, -1.0, 1.0])

@@ -166,9 +166,12 @@ def test_pairs_of_a_table_are_clustered_by_both_unless_told_otherwise() -> None:
     np.testing.assert_array_equal(fit.se, fit_sem(CHAIN, table, cluster=BOTH).se)
     plain = fit_sem(CHAIN, table, cluster=())
     assert not plain.clusters
+    assert "independent" not in plain.verdict  # asked for
     np.testing.assert_allclose(plain.se, fit_sem(CHAIN, moments(table), cluster=()).se, rtol=1e-9)
     for options in ({"se": "standard"}, {"estimator": "GLS"}, {"se": "none"}, {"estimator": "MLM"}):
-        assert not fit_sem(CHAIN, table, **options).clusters
+        other = fit_sem(CHAIN, table, **options)
+        assert not other.clusters
+        assert ("take user–item pairs as independent" in other.verdict) == (other.covariance is not None)
     assert not fit_sem(CHAIN, BehaviourTable.from_frame(crossed(30, 25, seed=7).drop(columns="item"), user="user")).clusters
 
 
