@@ -33,7 +33,7 @@ class Estimate:
     se = √(Σ psi²)/n. With `clusters`, one code per row (n,) or several (ways, n), rows that share a code may depend on
     each other: se = √(G/(G−1) Σ_g (Σ_{i∈g} psi_i)²)/n over G clusters; of users and items, that of the first squared plus
     that of the second less that of their pairs (Cameron, Gelbach & Miller 2011). Users are a sample, items the catalogue
-    itself: where `unit_effects` are known, how they differ between items is no error.
+    itself: where `unit_effects` are known, how they differ between items is no error. See `standard_error`.
     `folds` holds the cross-fitting fold of each row (−1: none), `propensity` P(treated | adjustment) of each row and
     `unit_effects` (n,) the effect within each row's stratum, where the method has them. `rows` is a fingerprint of
     the rows, by which `a - b` knows that both saw the same ones. An `exact` estimate is zero by the graph, not by data.
@@ -212,6 +212,7 @@ def standard_error(psi: FloatArray, clusters: IntArray | None = None, unit_effec
     """Return the standard error of the mean of an influence function (n,), with rows of one cluster (of any way) dependent.
 
     The first way is a sample, the second (items) all there are: how `unit_effects` (n,) differ between items is no error.
+    The error is never less than that of one way alone (MacKinnon, Nielsen & Webb 2024).
     """
     n = len(psi)
     if clusters is None:
@@ -220,11 +221,11 @@ def standard_error(psi: FloatArray, clusters: IntArray | None = None, unit_effec
     if min(ways.sizes.values()) < 2:
         raise DataError("all rows belong to one cluster, so there is no standard error; use another cluster or none")
     rest = psi if unit_effects is None else psi - (unit_effects - unit_effects.mean())
-    users = ways.apart()[0]
+    alone = ways.apart()
     # V_user of psi, and of what is left of it V_item − V_pair.
-    variance = _spread(users, psi) + _spread(ways, rest) - _spread(users, rest)
-    # A difference of variances may come out at nought or below; each way alone is then the better guess.
-    return math.sqrt(variance if variance > 0.0 else max(_spread(way, psi) for way in ways.apart())) / n
+    whole = _spread(alone[0], psi) + _spread(ways, rest) - _spread(alone[0], rest)
+    # What a model explains of the items makes that difference too small, below nought too: each way alone is the least.
+    return math.sqrt(max(whole, _spread(alone[0], psi), *(_spread(way, rest) for way in alone[1:]))) / n
 
 
 def _spread(clusters: Clusters, psi: FloatArray) -> float:

@@ -23,6 +23,8 @@ def test_regression_and_its_error_are_statsmodels_hc1(linear_world, given):
 def test_errors_clustered_by_user_and_item_are_statsmodels(linear_world, given):
     table = linear_world(1000)
     user, item = np.repeat(np.arange(40), 25), np.tile(np.arange(25), 40)
+    rng = np.random.default_rng(11)
+    table = table.assign(**{name: table[name] + rng.normal(size=40)[user] + rng.normal(size=25)[item] for name in ("t", "y")})
     kind = {"cov_type": "cluster", "cov_kwds": {"groups": np.column_stack([user, item])}}
     fit = sm.OLS(table["y"], sm.add_constant(table[["t", "z1", "z2"]])).fit(**kind)
     pairs = BehaviourTable.from_frame(table.assign(u=user, i=item), user="u", item="i")
