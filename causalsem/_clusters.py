@@ -34,8 +34,8 @@ class Clusters:
 
     @classmethod
     def of(cls, labels: Mapping[str, npt.ArrayLike]) -> Clusters:
-        """Return the clusters of labels (n,) per way; no label may be missing."""
-        codes = [pd.factorize(np.asarray(column))[0] for column in labels.values()]
+        """Return the clusters of labels (n,) per way; rows without a label are one cluster."""
+        codes = [pd.factorize(np.asarray(column), use_na_sentinel=False)[0] for column in labels.values()]
         return cls(tuple(labels), np.array(codes, dtype=np.int64))
 
     @property
