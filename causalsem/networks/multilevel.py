@@ -37,6 +37,10 @@ class MultilevelNet(Net):
         slopes = ((self.user_slopes, self.shape.item_traits), (self.item_slopes, self.shape.user_traits))
         return self.user, self.item, *(table for table, traits in slopes if traits)
 
+    @property
+    def blocks(self) -> tuple[tuple[int, ...], ...]:
+        return tuple((table.shape[-1],) for table in self.tables)
+
     def lookups(self, inputs: Inputs, rng: torch.Generator | None = None) -> tuple[torch.Tensor, ...]:
         user, item = inputs.user.clamp(max=self.shape.users - 1), inputs.item.clamp(max=self.shape.items - 1)
         return tuple(user if of_users else item for of_users in self._of_users)

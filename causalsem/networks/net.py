@@ -66,6 +66,11 @@ class Net(nn.Module, ABC):
     def tables(self) -> tuple[nn.Parameter, ...]:
         """The tables of users and items, each (M, entities, width)."""
 
+    @property
+    @abstractmethod
+    def blocks(self) -> tuple[tuple[int, ...], ...]:
+        """Return for each table the widths of its columns that are of one kind, such as vectors and intercepts."""
+
     @abstractmethod
     def lookups(self, inputs: Inputs, rng: torch.Generator | None = None) -> tuple[torch.Tensor, ...]:
         """Return the row of each table that each pair looks up (M, n); with `rng` in training mode, some look up what strangers do."""

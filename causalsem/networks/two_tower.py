@@ -47,6 +47,10 @@ class TwoTowerNet(Net):
     def tables(self) -> tuple[nn.Parameter, ...]:
         return self.user.ids, self.item.ids
 
+    @property
+    def blocks(self) -> tuple[tuple[int, ...], ...]:
+        return (tuple(width for width in (self.settings.dim, self.linear) if width),) * 2
+
     def lookups(self, inputs: Inputs, rng: torch.Generator | None = None) -> tuple[torch.Tensor, ...]:
         pairs = ((self.user, inputs.user), (self.item, inputs.item))
         return tuple(tower.own_index(index, self._forgotten(index, inputs, rng)) for tower, index in pairs)

@@ -14,7 +14,7 @@ class Loop:
     """How the training loop runs on its device.
 
     `tables` says how the tables of users and items learn. "dense" is Adam, which touches every row in each step; "rowwise" is
-    Adagrad with one number of state per row (Gupta, Bengio & Weston 2014; Mudigere et al. 2022), which touches the rows of the
+    Adagrad with a number or two of state per row (Gupta, Bengio & Weston 2014; Mudigere et al. 2022), which touches the rows of the
     batch alone, so that a step costs the batch and not the table; "auto" takes the second where a table is larger than the batch
     by `ROWWISE_FROM`. `graph` runs every step from the same memory, and on CUDA as one recorded graph; `compile` passes heads
     and loss through torch.compile. Both leave the numbers as they are, up to rounding, and pay off on a GPU.

@@ -9,8 +9,9 @@ import torch
 from causalsem.networks.net import Net, flat_rows
 
 Tensors = dict[str, torch.Tensor]
-# A step of Adagrad shrinks as gradients add up, one of Adam does not: its first steps are longer by this.
-ADAGRAD_RATE = 5.0
+# A step of Adagrad shrinks as gradients add up, one of Adam does not. A row's first step is as long as Adam's: it begins as
+# if its first gradient had come so many times before, at a rate that is longer by the root of it.
+BEFORE = 100.0
 SMALLEST = 1e-10
 
 
@@ -23,15 +24,19 @@ class Looked:
 
 
 class RowAdagrad:
-    """Adagrad with one number of state per row, the running sum of its mean squared gradient (Mudigere et al. 2022).
+    """Adagrad with one number of state per block of a row, the running sum of its largest squared gradient.
+
+    Mudigere et al. (2022) keep one per row, of the mean over its columns. Where many columns have little gradient, such as a vector that
+    is multiplied by another small one beside intercepts, the mean is far below the squares of the few that have much, and these
+    then take long first steps along what is noise. `blocks` (sum: w) are the widths of columns that are alike.
 
     All sizes are those of the batch, whatever it holds: a row looked up k times is summed over k places, and the k − 1
     places left over add zeros to row 0.
     """
 
-    def __init__(self, table: torch.nn.Parameter) -> None:
-        self.table = table
-        self.state = torch.zeros(table.shape[:2], device=table.device)  # (M, N)
+    def __init__(self, table: torch.nn.Parameter, blocks: tuple[int, ...]) -> None:
+        self.table, self.blocks = table, list(blocks)
+        self.state = torch.zeros(*table.shape[:2], len(blocks), device=table.device)  # (M, N, blocks)
 
     @torch.no_grad()
     def step(self, rows: torch.Tensor, gradient: torch.Tensor, rate: float | torch.Tensor) -> None:
@@ -41,9 +46,14 @@ class RowAdagrad:
         row = torch.zeros_like(flat).scatter_(0, place, flat)
         width = gradient.shape[-1]
         total = gradient.new_zeros(len(flat), width).index_add_(0, place, gradient.reshape(-1, width)[order])
-        state = self.state.view(-1).index_add_(0, row, total.pow(2).mean(dim=1))
-        step = total * (rate / (state[row].sqrt() + SMALLEST))[:, None]
-        self.table.data.view(-1, width).index_add_(0, row, -step)
+        parts = torch.split(total, self.blocks, dim=1)
+        square = torch.stack([part.abs().amax(dim=1) for part in parts], dim=1).square_()  # (M n, blocks)
+        state = self.state.view(-1, len(parts))
+        square = torch.where(state[row] == 0, (1 + BEFORE) * square, square)
+        size = rate * BEFORE**0.5 / (state.index_add_(0, row, square)[row].sqrt() + SMALLEST)
+        for part, own in zip(parts, torch.unbind(size, dim=1), strict=True):
+            part.mul_(own[:, None])  # a view: it turns the gradient into the step
+        self.table.data.view(-1, width).index_add_(0, row, total, alpha=-1)
 
 
 class Optimiser:
@@ -54,7 +64,7 @@ class Optimiser:
     """
 
     def __init__(self, net: Net, rate: float | torch.Tensor, *, rowwise: bool, expected: tuple[torch.Tensor, ...]) -> None:
-        self.rowwise = [RowAdagrad(table) for table in net.tables] if rowwise else []
+        self.rowwise = [RowAdagrad(*table) for table in zip(net.tables, net.blocks, strict=True)] if rowwise else []
         self.expected = expected
         mine = {id(table) for table in net.tables} if rowwise else set()
         shared = [parameter for parameter in net.parameters() if parameter.requires_grad and id(parameter) not in mine]
@@ -72,7 +82,7 @@ class Optimiser:
     def step(self, looked: list[Looked], precisions: tuple[torch.Tensor, ...]) -> None:
         """Update everything from the gradients in place; `precisions` (w,) of each table are those of its prior."""
         self.adam.step()
-        rate = ADAGRAD_RATE * self.adam.param_groups[0]["lr"]
+        rate = self.adam.param_groups[0]["lr"]
         for table, seen, expected, precision in zip(self.rowwise, looked, self.expected, precisions, strict=True):
             assert seen.found.grad is not None
             share = 1 / expected[seen.rows].clamp(min=SMALLEST)  # (M, n)

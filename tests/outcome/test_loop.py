@@ -13,11 +13,11 @@ from causalsem.outcome import Loop, fit_outcome
 from causalsem.outcome import best as best_module
 from causalsem.outcome.best import best_of, keep
 from causalsem.outcome.distributed import Team
-from causalsem.outcome.optimiser import RowAdagrad
+from causalsem.outcome.optimiser import BEFORE, RowAdagrad
 from causalsem.outcome.plan import Plan, TrainingData
 from causalsem.outcome.step import Step, trains_rowwise
 from causalsem.outcome.train import Batching
-from tests.outcome.worlds import STAGES, make_chain
+from tests.outcome.worlds import STAGES, make_chain, make_world
 
 ROWWISE = Loop(tables="rowwise")
 
@@ -45,24 +45,34 @@ def a_step(network, loop, users=6, items=4, n=24, batch=None):
 
 def test_row_wise_adagrad_is_the_loop_over_rows_by_hand():
     table = torch.nn.Parameter(torch.randn(2, 5, 3, generator=rng()))
-    by_hand, state = table.detach().double().clone(), torch.zeros(2, 5, dtype=torch.float64)
-    optimiser = RowAdagrad(table)
+    by_hand, state = table.detach().double().clone(), torch.zeros(2, 5, 2, dtype=torch.float64)
+    optimiser = RowAdagrad(table, (2, 1))
     for seed in range(3):
         rows, gradient = torch.randint(5, (2, 8), generator=rng(seed)), torch.randn(2, 8, 3, generator=rng(seed + 9))
         optimiser.step(rows, gradient, 0.1)
         for m in range(2):
             for row in set(rows[m].tolist()):
                 total = gradient[m][rows[m] == row].double().sum(dim=0)
-                state[m, row] += (total**2).mean()
-                by_hand[m, row] -= 0.1 * total / state[m, row].sqrt()
+                for k, columns in enumerate((slice(0, 2), slice(2, 3))):
+                    own = (total[columns] ** 2).max()
+                    state[m, row, k] += own if state[m, row, k] else (1 + BEFORE) * own
+                    by_hand[m, row, columns] -= 0.1 * BEFORE**0.5 * total[columns] / state[m, row, k].sqrt()
     torch.testing.assert_close(table.detach().double(), by_hand, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(optimiser.state.double(), state, rtol=1e-5, atol=1e-7)
+
+
+def test_the_first_step_of_a_row_is_as_long_as_one_of_adam_in_every_block_and_on_every_scale():
+    table = torch.nn.Parameter(torch.zeros(1, 3, 4))
+    gradient = torch.tensor([[[1e-3, -1e-3, 5.0, 0.0], [100.0, 1.0, 0.0, 1e-4]]])
+    RowAdagrad(table, (2, 2)).step(torch.tensor([[0, 2]]), gradient, 0.02)
+    longest = table.detach()[0].abs().reshape(3, 2, 2).amax(dim=-1)
+    torch.testing.assert_close(longest[[0, 2]], torch.full((2, 2), 0.02 * (BEFORE / (1 + BEFORE)) ** 0.5))
 
 
 def test_rows_that_no_pair_looks_up_are_left_alone():
     table = torch.nn.Parameter(torch.randn(1, 4, 2, generator=rng()))
     before = table.detach().clone()
-    RowAdagrad(table).step(torch.tensor([[2, 2, 3]]), torch.ones(1, 3, 2), 0.1)
+    RowAdagrad(table, (2,)).step(torch.tensor([[2, 2, 3]]), torch.ones(1, 3, 2), 0.1)
     torch.testing.assert_close(table.detach()[0, :2], before[0, :2], rtol=0, atol=0)
     assert (table.detach()[0, 2:] < before[0, 2:]).all()
 
@@ -95,12 +105,17 @@ def test_auto_trains_row_by_row_where_a_table_outgrows_the_batch():
         Loop(tables="sparse")
 
 
-def test_row_wise_tables_find_the_truth_as_dense_ones_do(world, adjust):
-    # Nobody here differs from what the traits say. Rows of their own learn faster than by Adam, so a wide prior costs them more.
-    network = TwoTower(id_prior=0.2)
-    model = fit_outcome(world.pairs, adjust, network, loss="naive", members=2, epochs=4, loop=ROWWISE)
-    assert np.corrcoef(model.predict(world.pairs, 1), world.p1)[0, 1] > 0.95
-    assert np.corrcoef(model.propensity, world.e)[0, 1] > 0.95
+@pytest.mark.parametrize(("own", "loss_of_correlation"), [(0.0, 0.004), (1.5, 0.02)])
+def test_row_wise_tables_find_the_truth_as_dense_ones_do_whether_ids_matter_or_not(own, loss_of_correlation, adjust):
+    world = make_world(own=own)
+    dense, rowwise = (
+        fit_outcome(world.pairs, adjust, TwoTower(), loss="naive", members=2, epochs=4, loop=Loop(tables=tables))
+        for tables in ("dense", "rowwise")
+    )
+    for truth, told in ((world.p1, lambda model: model.predict(world.pairs, 1)), (world.e, lambda model: model.propensity)):
+        found = [np.corrcoef(told(model), truth)[0, 1] for model in (dense, rowwise)]
+        assert found[1] > found[0] - loss_of_correlation
+    assert rowwise.history["outcome"][-1][1] < dense.history["outcome"][-1][1] * 1.01
 
 
 def test_row_wise_training_resumes_to_the_numbers_of_an_unbroken_one(tmp_path, small, adjust, monkeypatch):
@@ -161,7 +176,7 @@ def test_sizes_of_a_row_wise_step_do_not_depend_on_what_the_batch_holds():
     told = []
     for rows in (torch.tensor([[0, 1, 2, 3]]), torch.tensor([[4, 4, 4, 4]])):
         with Sizes() as sizes:
-            RowAdagrad(torch.nn.Parameter(torch.ones(1, 5, 2))).step(rows, torch.ones(1, 4, 2), 0.1)
+            RowAdagrad(torch.nn.Parameter(torch.ones(1, 5, 2)), (1, 1)).step(rows, torch.ones(1, 4, 2), 0.1)
         told.append(sizes.seen)
     assert told[0] == told[1]
     assert not any("unique" in name or "nonzero" in name for name, _ in told[0])

@@ -29,15 +29,18 @@ class World:
         return float(y[t == 1].mean() - y[t == 0].mean())
 
 
-def make_world(users: int = 300, items: int = 60, seed: int = 0, continuous: bool = False) -> World:
-    """Active users and popular items are shown more and bought more; `mood` belongs to the pair and does both too."""
+def make_world(users: int = 300, items: int = 60, seed: int = 0, continuous: bool = False, own: float = 0.0) -> World:
+    """Active users and popular items are shown more and bought more; `mood` belongs to the pair and does both too.
+
+    Users differ by `own` beyond their activity.
+    """
     rng = np.random.default_rng(seed)
     activity, popularity = rng.standard_normal(users), rng.standard_normal(items)
     a, p = np.repeat(activity, items), np.tile(popularity, users)
     mood = rng.integers(0, 2, users * items).astype(float)
     e = expit(-1 + 0.6 * a + 0.6 * p + 1.2 * (mood - 0.5))
     shown = (rng.random(len(e)) < e).astype(float)
-    eta = -3 + 0.7 * a + 0.7 * p + 1.4 * (mood - 0.5)
+    eta = -3 + 0.7 * a + 0.7 * p + 1.4 * (mood - 0.5) + own * np.repeat(np.random.default_rng(seed + 1).standard_normal(users), items)
     p0, p1 = (eta, eta + 1.0 + 0.3 * a) if continuous else (expit(eta), expit(eta + 1.0 + 0.3 * a))
     mean = np.where(shown == 1, p1, p0)
     buy = mean + 0.5 * rng.standard_normal(len(e)) if continuous else (rng.random(len(e)) < mean).astype(float)
