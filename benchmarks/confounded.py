@@ -119,6 +119,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     told = parser.parse_args()
     names = told.models.split(",")
+    if odd := set(names) - set(MODELS):
+        parser.error(f"unknown models {', '.join(sorted(odd))}; they are {', '.join(MODELS)}")
+    if told.json and not told.json.parent.is_dir():
+        parser.error(f"cannot write {told.json}: folder {told.json.parent} does not exist; make it first")
     shops = (one_shop(told.seed + k, told.users, told.items, told.confounding, names) for k in range(told.shops))
     rows = pd.DataFrame([row for shop in shops for row in shop])
     print(rows.to_string(index=False, float_format="{:.5f}".format))

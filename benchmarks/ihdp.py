@@ -45,7 +45,7 @@ def replications(folder: Path, count: int | None, seeds: int) -> list[Replicatio
     """Return every replication of a folder under every seed, in the order of their numbers."""
     files = sorted((f for f in folder.glob("ihdp_npci_*.csv*")), key=number)[:count]
     if not files:
-        raise SystemExit(f"no ihdp_npci_N.csv(.gz) in {folder}")
+        raise SystemExit(f"no ihdp_npci_N.csv(.gz) in {folder}; hand in the folder that holds the replications")
     return [replication(file, seed) for seed in range(seeds) for file in files]
 
 
@@ -123,6 +123,10 @@ def main() -> None:
     parser.add_argument("--replications", type=int, help="the first so many files; all if not said")
     parser.add_argument("--peer-seeds", type=int, default=1, help="seeds of the slower peers; 0 leaves them out")
     chosen = parser.parse_args()
+    if chosen.json and not chosen.json.parent.is_dir():
+        parser.error(f"cannot write {chosen.json}: folder {chosen.json.parent} does not exist; make it first")
+    if chosen.seeds < 1 or (chosen.replications is not None and chosen.replications < 1):
+        parser.error("--seeds and --replications are 1 or more")
     every = replications(chosen.data, chosen.replications, chosen.seeds)
     few = [r for r in every if r.seed < chosen.peer_seeds]
     methods = {"zero effect": (one_by_one(zero), every), "constant effect": (one_by_one(constant), every), "CausalNet": (nets, every)}
@@ -170,7 +174,8 @@ def report(found: dict[str, pd.DataFrame], seconds: dict[str, float], count: int
     print(f"mean √PEHE out of sample of CausalNet: {rows['CausalNet']['pehe_out']:.3f} (goal: .71 or less)")
     if out:
         single = {name: frame.to_dict("records") for name, frame in found.items()}
-        out.write_text(json.dumps({"replications": count, "methods": rows, "single": single}, indent=1), encoding="utf-8")
+        told = {name: {key: None if np.isnan(value) else value for key, value in row.items()} for name, row in rows.items()}
+        out.write_text(json.dumps({"replications": count, "methods": told, "single": single}, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":
