@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from causalsem._values import FloatArray, IntArray
+from causalsem._values import FloatArray, IntArray, frozen
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,11 +32,14 @@ class Clusters:
     ways: tuple[str, ...]
     codes: IntArray
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "codes", frozen(self.codes, np.int64))
+
     @classmethod
     def of(cls, labels: Mapping[str, npt.ArrayLike]) -> Clusters:
         """Return the clusters of labels (n,) per way; rows without a label are one cluster."""
         codes = [pd.factorize(np.asarray(column), use_na_sentinel=False)[0] for column in labels.values()]
-        return cls(tuple(labels), np.array(codes, dtype=np.int64))
+        return cls(tuple(labels), np.array(codes))
 
     @property
     def sizes(self) -> dict[str, int]:
