@@ -106,7 +106,9 @@ def check_finite(value: float, epoch: int, checkpoint: Checkpoint) -> None:
     """Raise TrainingError when an objective is NaN or infinite."""
     if value - value == 0:
         return
-    kept = f"the last good epoch is kept in {checkpoint.path}" if checkpoint.path else "no checkpoint was asked for"
+    kept = "no checkpoint was asked for"
+    if checkpoint.path:
+        kept = f"the last good epoch is kept in {checkpoint.path}" if checkpoint.path.exists() else "no epoch before it was good"
     raise TrainingError(
         f"the training objective became {value} in epoch {epoch + 1} of the {checkpoint.stage} stage ({kept}); "
         "lower learning_rate or raise the clip of the loss",

@@ -247,6 +247,13 @@ def test_a_loss_that_turns_nan_stops_and_the_last_good_epoch_is_kept(tmp_path, s
     assert 10**9 - Poisoned.left == 6  # the first epoch was not trained again
 
 
+def test_a_loss_that_is_nan_from_the_first_epoch_claims_no_checkpoint(tmp_path, small, adjust):
+    path = tmp_path / "c.safetensors"
+    with pytest.raises(TrainingError, match=r"in epoch 1 of the propensity stage \(no epoch before it was good\)"):
+        fit_outcome(small.pairs, adjust, TwoTower(), loss="ips", learning_rate=1e30, epochs=2, checkpoint=path)
+    assert not path.exists()
+
+
 # Messages.
 
 
