@@ -141,3 +141,31 @@ def test_effects_of_new_rows_follow_the_true_ones(binary_world, given):
         predict_effects(learn, given(), new, Regression())
     with pytest.raises(UnknownNameError, match="z2"):
         predict_effects(learn, given(), new[["z1"]], QUICK)
+
+
+def test_an_arm_of_few_rows_learns_its_difference_from_the_other():
+    rng = np.random.default_rng(0)
+    X, new = rng.standard_normal((2000, 4)), rng.standard_normal((500, 4))
+    T = (np.arange(2000) % 40 == 0) * 1.0  # 50 of 2,000
+
+    def base(x):
+        return 2 * np.sin(1.5 * x[:, 0]) + x[:, 1] * x[:, 2]
+
+    Y = base(X) + T * (1 + 0.5 * X[:, 0]) + rng.standard_normal(2000)
+    off = {}
+    for shared in (True, False):
+        settings = CausalNet(members=2, priors=(0.25,), links=("identity",), shared=shared)
+        found = train_tasks([Task(X, T, Y, new)], settings, classes=False, seed=0)[0]
+        off[shared] = np.sqrt(np.mean((found.effect - 1 - 0.5 * new[:, 0]) ** 2))
+    assert off[True] < 0.6 * off[False]
+    assert off[True] < 0.5
+
+
+def test_heads_apart_are_kept_where_the_arms_have_nothing_in_common():
+    rng = np.random.default_rng(1)
+    X, new = rng.standard_normal((1000, 3)), rng.standard_normal((400, 3))
+    T = (rng.random(1000) < 0.5) * 1.0
+    Y = np.where(T == 1, 3 * X[:, 1], 3 * X[:, 0]) + 0.3 * rng.standard_normal(1000)
+    settings = CausalNet(members=2, priors=(0.25,), links=("identity",), steps=200)
+    found = train_tasks([Task(X, T, Y, new)], settings, classes=False, seed=0)[0]
+    assert np.sqrt(np.mean((found.effect - 3 * new[:, 1] + 3 * new[:, 0]) ** 2)) < 0.4

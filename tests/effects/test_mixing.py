@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from causalsem.effects import CausalNet, estimate_effect
-from causalsem.effects.methods.mixing import mixed_chance, mixed_mean
+from causalsem.effects import Boosted, CausalNet, GBoost, Linear, estimate_effect
+from causalsem.effects.methods.mixing import Mixed, mixed_chance, mixed_mean
+from causalsem.effects.nuisance import make_folds, predict_new
 
 
 def test_a_mixture_of_means_is_the_least_squares_one():
@@ -53,3 +54,31 @@ def test_a_quick_net_covers_where_curves_confound(given):
         estimate = estimate_effect(pd.DataFrame({"z1": z1, "z2": z2, "t": t, "y": y}), given(), net, seed=seed)
         hits.append(abs(estimate.value - 1) < 1.96 * estimate.se)
     assert np.mean(hits) >= 0.8
+
+
+@pytest.mark.parametrize("steps", [False, True])
+def test_mixed_learners_are_near_the_better_of_the_two(steps):
+    rng = np.random.default_rng(2)
+    Z, new = rng.standard_normal((800, 2)), rng.standard_normal((2000, 2))
+
+    def mean(z):
+        return 3.0 * (z[:, 0] > 0.3) * (z[:, 1] > 0) if steps else z @ [1.0, -1.0]
+
+    y, folds = mean(Z) + rng.standard_normal(800), make_folds(800, 5, 0)
+    everyone, both = np.ones(800, dtype=bool), Mixed(Boosted(), Linear())
+    off = {name: np.square(one.on(Z)(y, everyone, folds, 0) - mean(Z)).mean() for name, one in (("b", Boosted()), ("l", Linear()))}
+    assert np.square(both.on(Z)(y, everyone, folds, 0) - mean(Z)).mean() < 1.05 * min(off.values())
+    # Of new rows too, though all rows of the problem are learnt from and boosting remembers those.
+    alone = [np.square(predict_new(one, Z, y, new, 0) - mean(new)).mean() for one in (Boosted(), Linear())]
+    assert np.square(predict_new(both, Z, y, new, 0) - mean(new)).mean() < 1.1 * min(alone)
+    chances = both.on(Z)((y > 0) * 1.0, everyone, folds, 0)
+    assert ((chances >= 0) & (chances <= 1)).all()
+
+
+def test_a_partner_makes_boosting_surer_where_rows_are_few(binary_world, given):
+    with_partner, alone = (
+        np.array([(e.value, e.se) for e in (estimate_effect(binary_world(400, seed), given(), method, seed=seed) for seed in range(4))])
+        for method in (GBoost(), GBoost(partner=None))
+    )
+    assert with_partner[:, 1].mean() < 0.85 * alone[:, 1].mean()
+    assert (np.abs(with_partner[:, 0] - 1) < 4 * with_partner[:, 1]).all()

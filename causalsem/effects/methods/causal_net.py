@@ -25,9 +25,10 @@ class CausalNet:
 
     The representation is `linear` linear and `width` curved units (`depth` ELU layers); a head adds to a linear read-out,
     for the link "exponential", the difference of two exponentials, so that effects may multiply as well as add. Errors are
-    normal with a variance of each arm's own. Every prior (standard deviation of the shared weights) meets every link; each
-    such candidate is trained on `members` parts of the rows, stopped on the rest, and weighs by its likelihood there
-    (factual outcomes alone). `propensity` weighs the treatment's likelihood, `targeted` Shi et al.'s targeted
+    normal with a variance of each arm's own. Every prior (standard deviation of the shared weights) meets every link; with
+    `shared` so do networks whose other heads read their difference from the first arm's outcome, which is what an arm of few
+    rows needs. Each such candidate is trained on `members` parts of the rows, stopped on the rest, and weighs, arm by arm, by its
+    likelihood there (factual outcomes alone). `propensity` weighs the treatment's likelihood, `targeted` Shi et al.'s targeted
     regularisation, `balance` the `distance` between the arms' representations (counterfactual regression). Networks of all
     members, candidates and cross-fitting folds are one batch; the average effect is doubly robust, its nuisances the mixtures of
     the networks' and the `partner`'s that did best on rows unseen by both (None: the networks' alone). Unit effects are the
@@ -39,6 +40,7 @@ class CausalNet:
     linear: int = 8
     priors: tuple[float, ...] = (0.25, 0.06)
     links: tuple[Link, ...] = ("identity", "exponential")
+    shared: bool = True
     members: int = 4
     steps: int = 300
     batch: int = 1024

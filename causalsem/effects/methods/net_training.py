@@ -14,7 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from causalsem._values import FloatArray, IntArray
 from causalsem.effects.methods.distances import discrimination, linear_mmd, wasserstein
-from causalsem.effects.methods.net_layers import ManyCausalNets, Outputs
+from causalsem.effects.methods.net_layers import Candidates, ManyCausalNets, Outputs, Units
 from causalsem.effects.nuisance import make_folds
 from causalsem.errors import TrainingError
 
@@ -103,10 +103,11 @@ def train_tasks(tasks: Sequence[Task], settings: CausalNet, *, classes: bool, se
     return [answer for group in groups for answer in _train_group(group, settings, classes, seed)]
 
 
-def _candidates(settings: CausalNet, classes: bool) -> list[tuple[float, float]]:
-    """Return (prior, gate) of every candidate; a probability has its own link."""
-    gates = [0.0] if classes else [float(link == "exponential") for link in settings.links]
-    return [(prior, gate) for prior in settings.priors for gate in gates]
+def _candidates(settings: CausalNet, classes: bool) -> list[tuple[float, float, float]]:
+    """Return prior, exponential or not, and shared heads or not, of every candidate; a probability has its own link."""
+    links = [0.0] if classes else [float(link == "exponential") for link in settings.links]
+    apart = [(prior, link, 0.0) for prior in settings.priors for link in links]
+    return apart + [(max(settings.priors), link, 1.0) for link in links] * settings.shared
 
 
 def _train_group(tasks: Sequence[Task], settings: CausalNet, classes: bool, seed: int) -> list[Answer]:
@@ -114,16 +115,24 @@ def _train_group(tasks: Sequence[Task], settings: CausalNet, classes: bool, seed
     V, C = settings.members, len(candidates)
     arms = max(int(task.T.max()) for task in tasks) + 1
     generator = torch.Generator().manual_seed(seed)
-    prior, gate = candidates.repeat(len(tasks) * V, 1).T  # networks in the order task, member, candidate
-    net = ManyCausalNets(len(tasks), tasks[0].X.shape[1], arms, gate, prior, settings, generator)
     scales = [Scale.of(task, arms, classes) for task in tasks]
+    many = Candidates(*candidates.repeat(len(tasks) * V, 1).T)  # networks in the order task, member, candidate
+    net = ManyCausalNets(len(tasks), tasks[0].X.shape[1], many, _units(scales, V * C), settings, generator)
     folds = [make_folds(len(task.Y), V, seed, strata=task.T.astype(np.int64)) for task in tasks]
     learn = _stacked(tasks, scales, [[np.flatnonzero(fold != v) for v in range(V)] for fold in folds], C)
     rest = [[np.flatnonzero(fold == v)[:MOST_HELD] for v in range(V)] for fold in folds]
     held_loss = _train(net, learn, _stacked(tasks, scales, rest, C), settings, classes, generator)
-    # Members average; candidates weigh by how likely they make what their members had not seen.
-    weights = torch.softmax(-held_loss.reshape(len(tasks), V, C).sum(1), dim=1)[:, None].expand(-1, V, -1).reshape(len(tasks), -1) / V
+    # Members average; candidates weigh, arm by arm, by how likely they make what their members had not seen.
+    share = torch.softmax(-held_loss.reshape(len(tasks), V, C, -1).sum(1), dim=1)  # (tasks, C, 1 + A)
+    weights = share[:, None].expand(-1, V, -1, -1).reshape(len(tasks), V * C, -1) / V
     return _predict(net, tasks, scales, weights, classes)
+
+
+def _units(scales: list[Scale], times: int) -> Units:
+    """Return the first arm's outcome in units of every arm, for `times` networks of each task."""
+    shift = np.stack([(scale.centre[0] - scale.centre) / scale.width for scale in scales])
+    ratio = np.stack([scale.width[0] / scale.width for scale in scales])
+    return Units(*(torch.tensor(a, dtype=torch.float32).repeat_interleave(times, 0) for a in (shift, ratio)))
 
 
 def _stacked(tasks: Sequence[Task], scales: Sequence[Scale], parts: list[list[IntArray]], times: int) -> Batch:
@@ -142,11 +151,11 @@ def _stacked(tasks: Sequence[Task], scales: Sequence[Scale], parts: list[list[In
 
 
 def _train(net: ManyCausalNets, learn: Batch, held: Batch, settings: CausalNet, classes: bool, generator: torch.Generator) -> Tensor:
-    """Leave each network at the step that did best on its held-out rows; return its outcomes' loss there (K,)."""
+    """Leave each network at the step that did best on its held-out rows; return its outcomes' loss there, in all and by arm (K, 1 + A)."""
     optimiser = torch.optim.Adam(net.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), fused=True)
     best = {name: value.clone() for name, value in net.state_dict().items()}
     count = learn.w.sum(1)
-    lowest, outcome = torch.full_like(count, math.inf), torch.full_like(count, math.inf)
+    lowest, outcome = torch.full_like(count, math.inf), torch.full((len(count), net.arms), math.inf)
     whole = learn.w.shape[1] <= settings.batch
     for step in range(1, settings.steps + 1):
         for group in optimiser.param_groups:
@@ -161,16 +170,16 @@ def _train(net: ManyCausalNets, learn: Batch, held: Batch, settings: CausalNet, 
         if step % CHECK_EVERY == 0 or step == settings.steps:
             with torch.no_grad():
                 out = net(held.x)
-                fit = _outcome_loss(out.means, held, classes)
-                now = fit + settings.propensity * _treatment_loss(out, held)
+                fit = _losses_by_arm(out.means, held, classes)
+                now = fit.sum(1) + settings.propensity * _treatment_loss(out, held)
             if not torch.isfinite(now).any():
                 raise TrainingError(f"CausalNet's loss is not finite at step {step}; lower learning_rate", epoch=step)
             better = now < lowest
-            lowest, outcome = torch.where(better, now, lowest), torch.where(better, fit, outcome)
+            lowest, outcome = torch.where(better, now, lowest), torch.where(better[:, None], fit, outcome)
             for name, value in net.state_dict().items():
                 best[name][better] = value[better]
     net.load_state_dict(best)
-    return outcome * held.w.sum(1)
+    return torch.cat([outcome.sum(1, keepdim=True), outcome], dim=1) * held.w.sum(1, keepdim=True)
 
 
 def _objective(net: ManyCausalNets, batch: Batch, settings: CausalNet, classes: bool) -> Tensor:
@@ -199,15 +208,19 @@ def _imbalance(phi: Tensor, batch: Batch, settings: CausalNet) -> Tensor:
 
 def _outcome_loss(means: Tensor, batch: Batch, classes: bool) -> Tensor:
     """Return the mean negative log-likelihood (K,) of the outcomes; of normal ones each arm's variance is its best."""
+    return _losses_by_arm(means, batch, classes).sum(1)
+
+
+def _losses_by_arm(means: Tensor, batch: Batch, classes: bool) -> Tensor:
+    """Return what each arm's rows add (K, A) to the mean negative log-likelihood of the outcomes."""
     seen = (means * batch.arm).sum(2)
+    w = batch.w[..., None] * batch.arm  # (K, rows, A)
     if classes:
-        return (binary_cross_entropy_with_logits(seen, batch.y, reduction="none") * batch.w).sum(1) / batch.w.sum(1)
-    error = (batch.y - seen).square()
-    total = torch.zeros(())
-    for w in (batch.w[..., None] * batch.arm).unbind(2):
-        rows = w.sum(1)
-        total = total + rows * torch.log((error * w).sum(1) / rows.clamp(min=1) + SMALLEST_ERROR)
-    return total / (2 * batch.w.sum(1))
+        surprise = binary_cross_entropy_with_logits(seen, batch.y, reduction="none")
+        return (surprise[..., None] * w).sum(1) / batch.w.sum(1, keepdim=True)
+    rows = w.sum(1)
+    error = ((batch.y - seen).square()[..., None] * w).sum(1) / rows.clamp(min=1)
+    return rows * torch.log(error + SMALLEST_ERROR) / (2 * batch.w.sum(1, keepdim=True))
 
 
 def _treatment_loss(out: Outputs, batch: Batch) -> Tensor:
@@ -215,17 +228,18 @@ def _treatment_loss(out: Outputs, batch: Batch) -> Tensor:
 
 
 def _predict(net: ManyCausalNets, tasks: Sequence[Task], scales: Sequence[Scale], weights: Tensor, classes: bool) -> list[Answer]:
-    """Return the weighted means over each task's networks, weights (tasks, M), at its new rows."""
+    """Return the weighted means over each task's networks at its new rows; weights (tasks, M, 1 + A) of chances and each arm's outcome."""
     M, longest = weights.shape[1], max(len(task.new) for task in tasks)
     rows = [np.resize(scale.x(task.new), (longest, task.X.shape[1])) for task, scale in zip(tasks, scales, strict=True)]
     x = torch.tensor(np.stack(rows), dtype=torch.float32)
+    by_kind = torch.stack([weights[..., :1].expand(-1, -1, net.arms), weights[..., 1:]]).double()  # (2, tasks, M, A)
     found = []
     with torch.no_grad():
         for part in torch.split(x, max(1, ROWS_AT_ONCE // (len(tasks) * M)), dim=1):
             out = net(part.repeat_interleave(M, 0))
             means = torch.sigmoid(out.means) if classes else out.means
             parts = torch.stack([out.log_chances().exp(), means]).reshape(2, len(tasks), M, -1, net.arms)
-            found.append((parts.double() * weights.double()[None, :, :, None, None]).sum(2))
+            found.append((parts.double() * by_kind[..., None, :]).sum(2))
     e, y = torch.cat(found, dim=2).numpy()  # (tasks, longest, A) each
     return [
         Answer(e[k, : len(task.new)].T, (scale.centre + scale.width * y[k, : len(task.new)]).T)
