@@ -1,11 +1,12 @@
 """Does a balanced representation help? python benchmarks/balancing.py --seed N --worlds 8 --json OUT
 
-Worlds with known truth, fresh by seed. "pushed": eight traits a side push exposure hard and do nothing else, two cause the
-outcome (a number); treated and untreated pairs hardly overlap. "shop": `simulate_shop`, where what is shown more is bought more
-anyway, so that hiding who was treated hides what is bought. Two towers, loss DR. For each weight of the critic:
+Worlds with known truth, fresh by seed. "pushed": eight traits a side push exposure so hard that treated and untreated pairs
+hardly overlap, and do nothing else; two cause the outcome (a number). "shop": `simulate_shop`, where what is shown more is bought
+more anyway, so that hiding who was treated hides what is bought. Two towers, loss DR. For each weight of the critic:
 
 auc     a fresh critic's, of who was treated, by what the outcome heads read of unseen pairs (.5: it cannot tell)
 rmse    of E[Y | do(shown)] of every pair against the truth, over that without balancing; and of its lift
+lift    how far the average lift (`OutcomeModel.lift`) is off
 chosen  in how many worlds unseen folds kept a weight above 0, what the best gained there, and the rmse of the fits they chose
 """
 
@@ -28,7 +29,7 @@ from causalsem.outcome import OutcomeModel, fit_outcome
 from causalsem.outcome.balancing import WEIGHTS
 from causalsem.simulate import simulate_shop
 
-PUSHERS, CAUSES = 8, 2
+PUSHERS, PUSH, CAUSES = 8, 3.0, 2
 World = tuple[BehaviourTable, AdjustmentSet, np.ndarray, np.ndarray]
 
 
@@ -38,9 +39,9 @@ def pushed(seed: int, users: int = 100, items: int = 40) -> World:
     traits = rng.standard_normal((users, PUSHERS + CAUSES)), rng.standard_normal((items, PUSHERS + CAUSES))
     user, item = np.repeat(np.arange(users), items), np.tile(np.arange(items), users)
     U, V = traits[0][user], traits[1][item]
-    push = (U + V)[:, :PUSHERS].sum(axis=1) / np.sqrt(2 * PUSHERS)
+    pushed_by = (U + V)[:, :PUSHERS].sum(axis=1) / np.sqrt(2 * PUSHERS)
     cause = (U + V)[:, PUSHERS:].sum(axis=1) / np.sqrt(2 * CAUSES)
-    shown = (rng.random(len(user)) < expit(3 * push - 2)) * 1.0
+    shown = (rng.random(len(user)) < expit(PUSH * pushed_by - 2)) * 1.0
     zero = cause + 0.5 * U[:, PUSHERS] * V[:, PUSHERS]
     one = zero + 1 + 0.5 * cause
     buy = np.where(shown == 1, one, zero) + rng.standard_normal(len(user))
@@ -66,6 +67,9 @@ def shop(seed: int, users: int = 200, items: int = 50) -> World:
     return table, adjust, truth.unshown["buy"].ravel(), truth.shown["buy"].ravel()
 
 
+KINDS = {"pushed": pushed, "shop": shop}
+
+
 def errors(model: OutcomeModel, world: World) -> dict[str, float]:
     """Return the errors of one fit against the truth."""
     pairs, _, zero, one = world
@@ -79,7 +83,7 @@ def errors(model: OutcomeModel, world: World) -> dict[str, float]:
 
 def one_world(name: str, seed: int, weights: list[float]) -> list[dict[str, object]]:
     """Return a row for each weight, and one for the weight that unseen folds choose."""
-    world, rows = {"pushed": pushed, "shop": shop}[name](seed), []
+    world, rows = KINDS[name](seed), []
     start = time.process_time()
     free = fit_outcome(*world[:2], TwoTower(balance="auto"), loss="dr", seed=seed)
     seconds = time.process_time() - start
@@ -112,7 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--worlds", type=int, default=8)
-    parser.add_argument("--kinds", default="pushed,shop")
+    parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--weights", default=",".join(f"{w:g}" for w in WEIGHTS), help="fixed weights, all among those that 'auto' tries")
     parser.add_argument("--json", type=Path)
     told = parser.parse_args()

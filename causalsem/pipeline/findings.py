@@ -7,6 +7,8 @@ from importlib.metadata import version
 
 import pandas as pd
 
+from causalsem.outcome import OutcomeModel
+from causalsem.outcome.lift import lift_estimate
 from causalsem.pipeline.checks import checks
 from causalsem.pipeline.study import Study
 from causalsem.recommend import Scores
@@ -35,7 +37,7 @@ def findings(study: Study, language: str = "en") -> Findings:
         sensitivity=tuple(checks(study)),
         metrics=study.metrics,
         ranking=_ranking(study),
-        stages={stage: answer.means for stage, answer in study.model.answers.items()} if len(study.model.stages) > 1 else {},
+        stages=_stages(study.model),
         policy_values=study.policy_values,
         size={
             "events": len(study.log),
@@ -59,6 +61,15 @@ def _titled_tiers(study: Study, traits: str) -> dict[str, tuple[str, ...]]:
         crowd = len(tier) > 2 and all(study.table.roles.get(name) == "trait" for name in tier)
         titles[traits if crowd and traits not in titles else " · ".join(tier[:3]) or f"tier {k + 1}"] = tuple(tier)
     return titles
+
+
+def _stages(model: OutcomeModel) -> dict[str, tuple[float, float, float]]:
+    """Return the chance of each stage without and with the treatment, and the error of the difference; nothing for a lone outcome."""
+    if len(model.stages) == 1:
+        return {}
+    both = {stage: answer.arms == (0, 1) for stage, answer in model.answers.items()}
+    errors = {stage: lift_estimate(model, stage).se if seen else float("nan") for stage, seen in both.items()}
+    return {stage: (*answer.means, errors[stage]) for stage, answer in model.answers.items()}
 
 
 def _ranking(study: Study) -> pd.DataFrame:

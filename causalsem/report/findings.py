@@ -63,7 +63,8 @@ class Findings:
         sensitivity: checks of the answer, in the order to show.
         metrics: rank metrics, one row per scorer (index: its name), one column per metric.
         ranking: columns item, naive_rank, debiased_rank (1 is first), and optionally popularity (any increasing measure).
-        stages: behaviour → its average chance without and with the treatment, in the order of the outcome model's chain.
+        stages: behaviour → its average chance without and with the treatment and the standard error of the difference, in the order of
+            the outcome model's chain.
         policy_values: name of a policy → Estimate of its value; "logging" is the one in the log.
         size: how much was looked at: events, users, items, rows, variables, resamples; shown under the title.
         log_facts: facts about the rows read, dropped and repaired, by name.
@@ -90,7 +91,7 @@ class Findings:
     sensitivity: tuple[Check, ...] = ()
     metrics: pd.DataFrame | None = None
     ranking: pd.DataFrame | None = None
-    stages: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    stages: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     policy_values: Mapping[str, Estimate] = field(default_factory=dict)
     size: Mapping[str, int] = field(default_factory=dict)
     log_facts: Mapping[str, Any] = field(default_factory=dict)

@@ -307,11 +307,11 @@ def estimates(found: Findings, say: Speaker) -> dict[str, Any]:
 
 
 def _stages(found: Findings, say: Speaker) -> Table | None:
-    """Return each stage's average chance without and with the treatment, and what lies between."""
+    """Return each stage's average chance without and with the treatment, and what lies between with its standard error."""
     if not found.stages:
         return None
-    rows = [(shown_name(stage), *map(significant, (zero, one, one - zero))) for stage, (zero, one) in found.stages.items()]
-    return Table.of((say("stage"), say("stage_without"), say("stage_with"), say("stage_lift")), rows)
+    rows = [(shown_name(stage), *map(significant, (zero, one, one - zero, se))) for stage, (zero, one, se) in found.stages.items()]
+    return Table.of((say("stage"), say("stage_without"), say("stage_with"), say("stage_lift"), say("se")), rows)
 
 
 def _label(label: str, say: Speaker) -> Cell:

@@ -13,6 +13,7 @@ import pytest
 
 import causalsem as cs
 from causalsem.errors import SettingError
+from causalsem.outcome.lift import lift_estimate
 from causalsem.pipeline.findings import findings
 from causalsem.pipeline.run import before_treatment, hold_out
 from causalsem.report import report_html
@@ -158,8 +159,11 @@ def test_chinese_names_go_through_the_whole_study_and_its_report(tmp_path) -> No
     assert "<h1>曝光 → 浏览</h1>" in page
     assert "特征" in page
     stages = page.split("结果模型给出的 曝光 对各阶段的作用")[1].split("</table>")[0]
-    told = dict(re.findall(r"<tr><t.*?>([^<]+)</t.>.*<td class=\"n\">([\d.]+)</td></tr>", stages))
-    assert {stage: float(lift) for stage, lift in told.items()} == pytest.approx(study.model.lifts, rel=5e-3)  # three digits
+    told = re.findall(r"<tr><t.*?>([^<]+)</t.>.*<td class=\"n\">([\d.]+)</td><td class=\"n\">([\d.]+)</td></tr>", stages)
+    assert {stage: float(lift) for stage, lift, _ in told} == pytest.approx(study.model.lifts, rel=5e-3)  # three digits
+    assert {stage: float(se) for stage, _, se in told} == pytest.approx(
+        {s: lift_estimate(study.model, s).se for s in study.model.stages}, rel=5e-3
+    )
     assert cs.Recipe.load(tmp_path / "recipe.toml") == quick
 
 
