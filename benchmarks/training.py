@@ -286,7 +286,7 @@ def samples_per_second(device: str, users: int, items: int, dim: int, batch: int
 def bytes_per_sample(dim: int, outputs: int = 5) -> float:
     """Return the bytes that one sample cannot but move: two rows read, read again and written, their state, ids and labels."""
     row = 4 * (dim + outputs)
-    return 2 * (3 * row + 2 * 4) + 2 * 8 + 8 + 4 + 4 + 1 + 2 * 4
+    return 2 * (3 * row + 2 * 8) + 2 * 8 + 8 + 4 + 4 + 1 + 2 * 4
 
 
 def copy_bandwidth(size: int = 2**30) -> float:

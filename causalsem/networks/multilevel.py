@@ -45,7 +45,7 @@ class MultilevelNet(Net):
         user, item = inputs.user.clamp(max=self.shape.users - 1), inputs.item.clamp(max=self.shape.items - 1)
         return tuple(user if of_users else item for of_users in self._of_users)
 
-    def answer(self, inputs: Inputs, rows: tuple[torch.Tensor, ...], rng: torch.Generator | None = None) -> Heads:
+    def answer(self, inputs: Inputs, rows: tuple[torch.Tensor, ...], noise: tuple[torch.Tensor, ...] = ()) -> Heads:
         return Heads.split(self.outputs(inputs, rows), self.shape.outcomes)
 
     def outputs(self, inputs: Inputs, rows: tuple[torch.Tensor, ...]) -> torch.Tensor:

@@ -76,12 +76,16 @@ class Net(nn.Module, ABC):
         """Return the row of each table that each pair looks up (M, n); with `rng` in training mode, some look up what strangers do."""
 
     @abstractmethod
-    def answer(self, inputs: Inputs, rows: tuple[torch.Tensor, ...], rng: torch.Generator | None = None) -> Heads:
-        """Return the heads of a batch from its rows of the tables, each (M, n, width)."""
+    def answer(self, inputs: Inputs, rows: tuple[torch.Tensor, ...], noise: tuple[torch.Tensor, ...] = ()) -> Heads:
+        """Return the heads of a batch from its rows of the tables, each (M, n, width), and the `noise` drawn for it."""
+
+    def noise(self, inputs: Inputs, rng: torch.Generator | None) -> tuple[torch.Tensor, ...]:
+        """Return the random numbers in training mode that `answer` takes; drawn apart, because torch.compile cannot follow a generator."""
+        return ()
 
     def forward(self, inputs: Inputs, rng: torch.Generator | None = None) -> Heads:
         """Return the heads of a batch; with `rng` in training mode, whatever is random follows it."""
-        return self.answer(inputs, self.found(inputs, rng), rng)
+        return self.answer(inputs, self.found(inputs, rng), self.noise(inputs, rng))
 
     def found(self, inputs: Inputs, rng: torch.Generator | None = None) -> tuple[torch.Tensor, ...]:
         """Return the rows of the tables that a batch looks up, each (M, n, width)."""

@@ -39,8 +39,8 @@ class TwoTowerNet(Net):
         self.joint = nn.ModuleList(
             MemberLinear(shape.members, a, b, rng) for a, b in zip(settings.hidden, settings.hidden[1:], strict=False)
         )
-        deep = bool(shape.user_traits or shape.item_traits or shape.pair_block)
-        last = settings.hidden[-1] if settings.hidden and deep else 0
+        self.deep = bool(shape.user_traits or shape.item_traits or shape.pair_block)
+        last = settings.hidden[-1] if settings.hidden and self.deep else 0
         self.heads = MemberLinear(shape.members, settings.dim + last, out, rng, scale=0.0 if settings.wide else 0.3)
 
     @property
@@ -55,8 +55,14 @@ class TwoTowerNet(Net):
         pairs = ((self.user, inputs.user), (self.item, inputs.item))
         return tuple(tower.own_index(index, self._forgotten(index, inputs, rng)) for tower, index in pairs)
 
-    def answer(self, inputs: Inputs, rows: tuple[torch.Tensor, ...], rng: torch.Generator | None = None) -> Heads:
-        """Return the heads of a batch; with `rng` in training mode, forgets hidden units at the settings' rate."""
+    def noise(self, inputs: Inputs, rng: torch.Generator | None) -> tuple[torch.Tensor, ...]:
+        """Return one uniform number for each hidden unit that may be dropped: (M, n, width) each."""
+        if rng is None or not self.training or self.settings.dropout == 0 or not self.deep:
+            return ()
+        return tuple(inputs.uniform(torch.Size((*inputs.user.shape, width)), rng) for width in self.settings.hidden)
+
+    def answer(self, inputs: Inputs, rows: tuple[torch.Tensor, ...], noise: tuple[torch.Tensor, ...] = ()) -> Heads:
+        """Return the heads of a batch; `noise` says which hidden units are dropped at the settings' rate."""
         u, a_u, deep_u = self.user.parts(rows[0], inputs.user, inputs.user_traits)
         i, a_i, deep_i = self.item.parts(rows[1], inputs.item, inputs.item_traits)
         linear, parts = [a_u, a_i], [u * i]  # (M, n, out) or nothing, (M, n, dim)
@@ -66,7 +72,7 @@ class TwoTowerNet(Net):
             linear.append(own)
             deep.append(first)
         if self.settings.hidden and deep:
-            parts.append(self._deep(sum(deep[1:], start=deep[0]), inputs, rng))
+            parts.append(self._deep(sum(deep[1:], start=deep[0]), noise))
         outputs = sum(linear[1:], start=linear[0]) if self.wide is None else self._levels(self.wide, inputs)
         phi, count = torch.cat(parts, dim=-1), self.shape.outcomes
         if not self.balancing:
@@ -82,10 +88,11 @@ class TwoTowerNet(Net):
         with torch.autocast(inputs.user.device.type, enabled=False):
             return wide.outputs(inputs, wide.found(inputs))
 
-    def _deep(self, h: torch.Tensor, inputs: Inputs, rng: torch.Generator | None) -> torch.Tensor:
-        h = self._drop(silu(h), inputs, rng)  # (M, n, first)
-        for layer in self.joint:
-            h = self._drop(silu(layer(h)), inputs, rng)
+    def _deep(self, h: torch.Tensor, noise: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        p = self.settings.dropout
+        for k in range(len(self.settings.hidden)):
+            h = silu(h if k == 0 else self.joint[k - 1](h))  # (M, n, hidden[k])
+            h = h * (noise[k] >= p) / (1 - p) if noise else h
         return h
 
     @torch.no_grad()
@@ -116,9 +123,3 @@ class TwoTowerNet(Net):
         if rng is None or not self.training or p == 0:
             return None
         return inputs.uniform(index.shape, rng) < p
-
-    def _drop(self, h: torch.Tensor, inputs: Inputs, rng: torch.Generator | None) -> torch.Tensor:
-        p = self.settings.dropout
-        if rng is None or not self.training or p == 0:
-            return h
-        return h * (inputs.uniform(h.shape, rng) >= p) / (1 - p)

@@ -56,11 +56,11 @@ class Step:
             found = [rows_of(table.detach() if self.rowwise else table, k) for table, k in zip(self.net.tables, indices, strict=True)]
             if self.rowwise:
                 looked += [Looked(k, own.requires_grad_()) for k, own in zip(indices, found, strict=True)]
-            return self.told(inputs, tuple(found), rows)
+            return self.told(inputs, tuple(found), self.net.noise(inputs, self.rng), rows)
 
-    def _told(self, inputs: Inputs, found: tuple[torch.Tensor, ...], rows: torch.Tensor) -> torch.Tensor:
+    def _told(self, inputs: Inputs, found: tuple[torch.Tensor, ...], noise: tuple[torch.Tensor, ...], rows: torch.Tensor) -> torch.Tensor:
         """Return the objective of what was found in the tables: heads and loss, which torch.compile makes one."""
-        heads = self.net.answer(inputs, found, self.rng)
+        heads = self.net.answer(inputs, found, noise)
         return self.objective(self.team.whole(heads, rows.shape[1]), rows).sum()
 
 
