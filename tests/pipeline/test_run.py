@@ -199,6 +199,15 @@ def test_a_study_of_very_many_pairs_warns_before_it_begins(world, study, recipe,
         cs.run(world.log, cs.Query("exposure", "purchase"), recipe=recipe)
 
 
+def test_the_report_says_in_both_languages_that_errors_are_clustered_by_user_and_item(study) -> None:
+    users, items = study.table.keys["user"].nunique(), study.table.keys["item"].nunique()
+    page = report_html(findings(study))
+    # Once beside the equations, once beside the effect.
+    assert page.count(f"Standard errors are clustered by user ({users:,}) and item ({items:,})") == 2
+    assert page.count(f"标准误按用户（{users:,}）和物品（{items:,}）聚类") == 2
+    assert dict(study.fit.clusters) == study.estimate.cluster_sizes == {"user": users, "item": items}
+
+
 def test_a_cut_catalogue_is_the_log_of_its_busiest_items_and_the_report_says_what_is_left_out(world, recipe) -> None:
     small = dataclasses.replace(recipe, most_items=25, times=2)
     with pytest.warns(cs.errors.DataWarning, match="25 of 40 items are kept"):
