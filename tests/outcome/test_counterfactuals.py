@@ -171,8 +171,9 @@ def test_rows_of_a_chain_are_used_where_they_help():
 
 def test_rows_of_a_chain_need_every_stage_in_the_sem_and_heads_that_learn_together():
     chained, fit = chain_and_equations(30, 0)
-    with pytest.raises(SettingError, match=r"each of its doors alone.*TwoTower\(\)"):
-        fit_outcome(chained.pairs, TO_BUY, Multilevel(), stages=STAGES, counterfactuals=fit)
+    for network in (Multilevel(), TwoTower(wide=True)):
+        with pytest.raises(SettingError, match=r"each of its doors alone.*TwoTower\(\) without wide=True"):
+            fit_outcome(chained.pairs, TO_BUY, network, stages=STAGES, counterfactuals=fit)
     _, lacking = chain_and_equations(30, 0, "buy ~ shown + activity")
     with pytest.raises(UnknownNameError, match=r"'browse'.*SEM of the counterfactuals"):
         fit_outcome(chained.pairs, TO_BUY, stages=STAGES, counterfactuals=lacking)
