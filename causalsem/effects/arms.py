@@ -136,8 +136,8 @@ def clipped(e: FloatArray, clip: float | None, *, below: bool = True) -> tuple[F
 def clip_bound(n: int, clip: float | None) -> float:
     """Return the propensity bound that was asked for, or that of n rows; raises SettingError for one that is none."""
     bound = default_clip(n) if clip is None else clip
-    if not 0 <= bound < 0.5:
-        raise SettingError(f"clip is {bound}; use a bound from 0 to below 0.5, such as 0.01")
+    if isinstance(bound, str) or not 0 <= bound < 0.5:
+        raise SettingError(f"clip is {bound!r}; use a bound from 0 to below 0.5, such as 0.01")
     return bound
 
 

@@ -93,6 +93,8 @@ def _checked(problem: Problem, doses: Sequence[float], bandwidth: float | None) 
         raise SettingError(f"{label} is 0 or 1; use estimate_effect for the effect of the one against the other")
     if bandwidth is not None and not bandwidth > 0:
         raise SettingError(f"bandwidth is {bandwidth}; use a number above 0, in units of {label}, or None")
+    if np.ndim(doses) != 1:
+        raise SettingError(f"doses is {doses!r}; hand in a list of numbers, such as [0, 1]")
     outside = [dose for dose in doses if not T.min() <= dose <= T.max()]
     if outside or not len(doses):
         raise SettingError(f"doses {outside} are outside those seen of {label}, {T.min():.4g} to {T.max():.4g}; ask between them")

@@ -95,7 +95,8 @@ class Settings:
     shrinks: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if not (self.clip is None or self.clip == "auto" or (isinstance(self.clip, (int, float)) and self.clip > 0)):
+        is_weight = isinstance(self.clip, (int, float)) and not isinstance(self.clip, bool) and self.clip > 0
+        if not (self.clip is None or self.clip == "auto" or is_weight):
             raise SettingError(f"clip is {self.clip!r}; use a weight above 0, such as 100, 'auto' or None")
         if isinstance(self.clip, int):
             object.__setattr__(self, "clip", float(self.clip))

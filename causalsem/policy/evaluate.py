@@ -54,6 +54,7 @@ def evaluate_policy(
         raise SettingError("the policy does not say what it was learnt for; hand in reward=Reward(buy=1.0)")
     earned = worth.of(feedback)
     _warn_if_seen(policy, feedback)
+    _warn_if_all_alike(earned)
     model = fit_reward_model(feedback, earned, folds=chosen.folds, seed=seed) if chosen.needs_model else None
     low, high = _checked_bounds(bounds) if bounds is not None else worth.range_in(feedback)
     evidence = replace(_evidence(policy, feedback, earned, model), low=low, high=high)
@@ -85,10 +86,10 @@ def logging_value(feedback: LoggedFeedback, reward: Reward) -> Estimate:
 
 
 def _checked_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
-    low, high = map(float, bounds)
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+    numbers = isinstance(bounds, tuple | list) and len(bounds) == 2 and all(isinstance(end, int | float) for end in bounds)
+    if not (numbers and math.isfinite(bounds[0]) and math.isfinite(bounds[1]) and bounds[0] < bounds[1]):
         raise SettingError(f"bounds are {bounds}; use the least and the largest mean reward an action can have, such as (0, 1)")
-    return low, high
+    return float(bounds[0]), float(bounds[1])
 
 
 def _between_ends(estimate: Estimate, evidence: Evidence) -> Estimate:
@@ -171,6 +172,16 @@ def _warn_if_seen(policy: Policy, feedback: LoggedFeedback) -> None:
         warnings.warn(
             f"the policy was learnt on {100 * share:.0f} % of these rounds, so its value looks better than it is; "
             f"use `learn, test = feedback.split(0.5)`, learn on one and evaluate on the other",
+            AssumptionWarning,
+            stacklevel=3,
+        )
+
+
+def _warn_if_all_alike(earned: FloatArray) -> None:
+    if np.ptp(earned) == 0:
+        warnings.warn(
+            f"every one of the {len(earned):,} rounds earned {earned[0]:g}, so they cannot tell how much policies differ, and no interval "
+            f"says how rare another reward is; bring more rounds, or check how outcomes were counted",
             AssumptionWarning,
             stacklevel=3,
         )

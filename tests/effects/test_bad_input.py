@@ -102,6 +102,8 @@ def test_networks_that_cannot_be_are_refused(settings, words):
 def test_clip_out_of_range_is_refused(binary_world, given):
     with pytest.raises(SettingError, match=r"clip is 0\.7"):
         estimate_effect(binary_world(100), given(), AIPW(clip=0.7))
+    with pytest.raises(SettingError, match="clip is 'much'; use a bound"):
+        estimate_effect(binary_world(100), given(), AIPW(clip="much"))
 
 
 def test_a_dataframe_and_its_behaviour_table_give_the_same(binary_world, given):

@@ -75,6 +75,8 @@ def test_doses_that_cannot_be_told_are_refused(given, binary_world):
     table = world(400)
     with pytest.raises(SettingError, match=r"doses \[99\] are outside those seen of 't'"):
         dose_response(table, given(), [0, 99])
+    with pytest.raises(SettingError, match=r"doses is 1.0; hand in a list"):
+        dose_response(table, given(), 1.0)
     with pytest.raises(SettingError, match="bandwidth is 0"):
         dose_response(table, given(), [0], bandwidth=0)
     with pytest.raises(SettingError, match="'t' is 0 or 1"):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from causalsem.effects import Estimate
-from causalsem.errors import SettingError
+from causalsem.errors import AssumptionWarning, SettingError
 from causalsem.policy import (
     DoublyRobust,
     InversePropensity,
@@ -111,9 +111,22 @@ def test_bounds_narrow_the_interval_and_bad_ones_are_refused(bandit):
     wide, narrow = cut(bandit), cut(bandit, bounds=(0, 0.3))
     assert narrow.interval[1] < wide.interval[1]
     assert "mean rewards being 0 to 0.3" in narrow.notes[-1]
-    for bounds in ((1, 0), (0, math.inf), (0.5, 0.5)):
+    for bounds in ((1, 0), (0, math.inf), (0.5, 0.5), (0,), "ab", 1.0):
         with pytest.raises(SettingError, match=r"bounds are .*such as \(0, 1\)"):
             cut(bandit, bounds=bounds)
+
+
+@pytest.mark.parametrize("clip", [0, -1.0, math.nan, True, "always"])
+def test_a_clip_that_is_no_weight_is_refused(clip):
+    with pytest.raises(SettingError, match=r"clip is .*; use a weight above 0, such as 100, 'auto' or None"):
+        DoublyRobust(clip=clip)
+
+
+def test_rounds_without_a_single_reward_are_said(bandit):
+    feedback = bandit.draw(600)
+    bare = LoggedFeedback(feedback.context, feedback.action, 0 * feedback.outcomes, feedback.propensity, action_features=feedback.features)
+    with pytest.warns(AssumptionWarning, match="every one of the 600 rounds earned 0, so they cannot tell"):
+        evaluate_policy(bandit.target(), bare, InversePropensity())
 
 
 def test_a_reward_ranges_over_what_its_outcomes_can_be():
