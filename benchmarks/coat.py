@@ -9,8 +9,8 @@ Intervals are 95 %, from a bootstrap over users, the same users for every model,
 as published code fits them, with propensities whose marginal comes from the test and the prior that does best on the test.
 Its numbers know the test and may not be compared with the others.
 
-The rows of the table are steps of one ladder: ids alone, traits and random slopes, all five levels of the rating,
-debiasing, depth; each is compared with the default.
+The rows of the table are steps of one ladder: ids alone, traits and random slopes, all five levels of the rating (as numbers
+and by their order), debiasing, depth; each is compared with the default.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ from causalsem.datasets.public_files import read_matrix, the_file
 from causalsem.errors import AssumptionWarning, InputError
 from causalsem.identify import AdjustmentSet, Query
 from causalsem.networks import Multilevel, TwoTower
-from causalsem.outcome import NaiveBayes, fit_outcome
+from causalsem.outcome import NaiveBayes, fit_outcome, ridits
 from causalsem.recommend import rank_metrics
 
 GOOD = 3
 DEFAULT = "default"
 # Name: (outcome, with traits, network, loss); None leaves the choice to fit_outcome.
 MODELS = {
-    DEFAULT: ("rating", True, None, None),
+    DEFAULT: ("liking", True, None, None),
+    "ratings as numbers": ("rating", True, None, None),
     "one-hot logistic": ("good", False, Multilevel(), "naive"),
     "multilevel logistic": ("good", True, Multilevel(), "naive"),
     "multilevel logistic snips": ("good", True, Multilevel(), "snips"),
@@ -82,12 +83,13 @@ def read(train: Path, test: Path, folder: Path) -> tuple[np.ndarray, np.ndarray,
 
 
 def pairs_of(ratings: np.ndarray, sides: dict[str, np.ndarray]) -> tuple[BehaviourTable, tuple[str, ...]]:
-    """Return every user × item with `rated`, `rating` and `good` (NaN where not rated) and the features of both sides."""
+    """Return every user × item with `rated`, `rating`, its ridit `liking`, `good` (NaN where not rated) and the features of both sides."""
     users, items = ratings.shape
     at = {"user": np.repeat(np.arange(users), items), "item": np.tile(np.arange(items), users)}
     flat = ratings.ravel()
     columns = {"user": at["user"], "item": at["item"], "rated": (flat > 0) * 1.0}
     columns |= {"rating": np.where(flat > 0, flat, np.nan), "good": np.where(flat > 0, flat >= GOOD, np.nan)}
+    columns["liking"] = ridits(columns["rating"])
     levels = {f"{side}{k}": side for side, table in sides.items() for k in range(table.shape[1])}
     for name, side in levels.items():
         columns[name] = sides[side][at[side], int(name.removeprefix(side))]

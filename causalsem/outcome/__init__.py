@@ -24,6 +24,7 @@ from causalsem.outcome.losses import (
 )
 from causalsem.outcome.model import OutcomeModel
 from causalsem.outcome.propensities import Boosted, Logistic, NaiveBayes, Popularity
+from causalsem.outcome.ridits import ridits
 
 __all__ = [
     "fit_outcome",
@@ -51,4 +52,5 @@ __all__ = [
     "NaiveBayes",
     "Logistic",
     "Boosted",
+    "ridits",
 ]

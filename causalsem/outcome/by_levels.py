@@ -26,7 +26,7 @@ def fit_by_levels(run: Run, grid: GridFit, loss: Loss, arms: FloatArray) -> Fitt
         known = naive if strength == 0 else None  # the last fit, so that the network holds it
         found[strength] = heads_on_grid(run, grid, tempered(weights, strength)) if known is None else known
         errors[strength] = run.errors(found[strength])
-        states[strength] = copy.deepcopy(run.net.state_dict())
+        states[strength] = copy.deepcopy(run.net.state_dict()), dict(grid.whole)
         told = [float((error * judged).sum() / judged.sum()) for error in errors.values()]
         if len(told) > 1 and told[-1] > told[-2]:
             break
@@ -35,7 +35,8 @@ def fit_by_levels(run: Run, grid: GridFit, loss: Loss, arms: FloatArray) -> Fitt
         strength = choose_strength(errors, judged, run.user)
         gained = [paired_gain(errors[0.0], error, judged, run.user) for s, error in errors.items() if s]
         gains["correction"] = max(gained, key=attrgetter("sure"))
-    run.net.load_state_dict(states[strength])
+    state, grid.whole = states[strength]
+    run.net.load_state_dict(state)
     run.history["outcome"] = tuple(zip(errors, told, strict=True))
     fitted = Fitted(found[strength], strength, gains=gains)
     return fitted if run.imagined is None else with_counterfactuals(run, grid, fitted, weights)
@@ -52,7 +53,7 @@ def head_weights(run: Run, loss: Loss, arms: FloatArray, naive: FloatArray | Non
 def with_counterfactuals(run: Run, grid: GridFit, fitted: Fitted, weights: FloatArray) -> Fitted:
     """Fit again with counterfactual rows at some weights, and return what is best on unseen folds."""
     assert run.imagined is not None
-    own, state = tempered(weights, fitted.strength), copy.deepcopy(run.net.state_dict())
+    own, state = tempered(weights, fitted.strength), (copy.deepcopy(run.net.state_dict()), dict(grid.whole))
     best, outcome, imagined_weight = Gain(-np.inf, 0.0), fitted.outcome, 0.0
     for share in WEIGHTS:
         found = heads_on_grid(run, grid, run.imagined.weights(own, share), run.imagined.outcomes(run.journey.y))
@@ -60,8 +61,9 @@ def with_counterfactuals(run: Run, grid: GridFit, fitted: Fitted, weights: Float
         if gain.value > best.value:
             best = gain
             if gain.clears(BAR):
-                outcome, state, imagined_weight = found, copy.deepcopy(run.net.state_dict()), share
-    run.net.load_state_dict(state)
+                outcome, state, imagined_weight = found, (copy.deepcopy(run.net.state_dict()), dict(grid.whole)), share
+    run.net.load_state_dict(state[0])
+    grid.whole = state[1]
     return Fitted(outcome, fitted.strength, imagined_weight, fitted.gains | {"counterfactuals": best})
 
 

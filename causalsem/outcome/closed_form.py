@@ -47,11 +47,15 @@ def takes_likelihood(loss: Loss) -> bool:
 
 
 class GridFit:
-    """The levels of one network's heads, each member blind to its fold of the pairs."""
+    """The levels of one network's heads, each member blind to its fold of the pairs.
+
+    `whole` holds by head what `settle` writes: members as far apart as the blind ones, around the fit of all pairs.
+    """
 
     def __init__(self, encoded: Encoded, folds: IntArray, members: int, device: torch.device) -> None:
         self.device, self.members = device, members
         self.variances: dict[int, Variances] = {}
+        self.whole: dict[int, Levels] = {}
         self.users, self.items = len(encoded.user_traits), len(encoded.item_traits)
         self.cell, self.fold = self._whole(encoded.user * self.items + encoded.item), self._whole(folds)
         self.f, self.f_group, self.f_scale = self._side(encoded.item_traits)
@@ -81,10 +85,16 @@ class GridFit:
         known = self.variances.get(head)
         sweeps = LEARNING_SWEEPS if known is None else LEARNING_SWEEPS // 3
         _, variances = fit_levels(replace(grid, weight=everything), known, sweeps, learn=True)
-        levels, _ = fit_levels(grid, variances, SWEEPS)
-        self.variances[head] = variances
-        self._write(net, head, levels)
+        levels, _ = fit_levels(replace(grid, weight=torch.cat([everything, grid.weight])), variances, SWEEPS)
+        blind = levels.members(slice(1, None))
+        self.variances[head], self.whole[head] = variances, blind.around(levels.members(slice(0, 1)))
+        self._write(net, head, blind)
         return variances
+
+    def settle(self, net: MultilevelNet) -> None:
+        """Let every head of `net` speak from all pairs, once nothing is to be judged on unseen folds any more."""
+        for head, levels in self.whole.items():
+            self._write(net, head, levels)
 
     def _write(self, net: MultilevelNet, head: int, levels: Levels) -> None:
         p, q = len(self.f_scale), len(self.g_scale)

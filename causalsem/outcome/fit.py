@@ -260,7 +260,11 @@ def _heads(run: Run, loss: Loss, floored: FloatArray) -> Fitted:
         return fit_with_depth(run, run.grid, loss, floored)
     if run.grid is None or not takes_likelihood(loss):
         return fit_by_steps(run, loss, floored)
-    return fit_by_levels(run, run.grid, loss, floored)
+    fitted = fit_by_levels(run, run.grid, loss, floored)
+    # Nothing is judged on unseen folds any more: predictions may know all pairs.
+    assert run.levels is not None
+    run.grid.settle(run.levels)
+    return fitted
 
 
 def _propensities(

@@ -40,6 +40,7 @@ ANSWERED = ("fitted", "robust", "events")
 class OutcomeModel:
     """E[Y | do(T = t), user, item, Z] from an ensemble of networks, each blind to one fold of the pairs.
 
+    Where `Multilevel` was solved on a grid, the blind members are moved together at the end, so that their mean is the fit of all pairs.
     `folds` (n,): the fold of each training pair, which member `folds[k]` never saw; `propensity` (n,): its calibrated
     P(T = 1 | user, item, Z) from that member; `answers`: by stage of the `chain`, its expected values under T = 0 and T = 1, out
     of fold (`fitted` (n, 2) are those of the outcome).

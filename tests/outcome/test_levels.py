@@ -1,5 +1,7 @@
 """The multilevel model on the grid against ridge regression, simulated variances and its own network."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -88,6 +90,51 @@ def test_a_level_that_says_nothing_is_shrunk_away():
     grid = a_grid(120, 100, seed=2, sizes=(0.5, 0.0, 0.0))
     _, v = fit_levels(grid, None, 60, learn=True)
     assert v.items.sqrt().max() < 0.1
+
+
+def a_grid_of_tastes(angle, users=150, items=40, seen=0.4, seed=5):
+    """Users whose slopes on two item traits have standard deviation 1 and the correlation sin(angle); noise 1."""
+    rng = np.random.default_rng(seed)
+    f = np.column_stack([np.ones(items), rng.standard_normal((items, 2))])
+    slopes = rng.standard_normal((users, 2)) @ np.array([[1.0, np.sin(angle)], [0.0, np.cos(angle)]])
+    eta = slopes @ f[:, 1:].T
+    weight = (rng.random((1, users, items)) < seen) * 1.0
+    real = [torch.tensor(array, dtype=torch.float64) for array in (weight, eta + rng.standard_normal(eta.shape), f, np.ones((users, 1)))]
+    nothing = torch.zeros(users, items, 0, dtype=torch.float64)
+    return Grid(*real, nothing, torch.tensor([0, 1, 2]), torch.tensor([0]), binary=False), eta
+
+
+def test_slopes_that_go_together_are_learnt_and_help_where_little_was_seen():
+    plenty, _ = a_grid_of_tastes(1.2)
+    _, v = fit_levels(plenty, None, 60, learn=True)
+    scale = v.together.diagonal().sqrt()
+    correlation = v.together / scale[:, None] / scale
+    # 150 users against the 24 of the prior, which pulls towards 0; sin 1.2 = .93.
+    assert 0.6 < correlation[1, 2] < 0.95
+    assert correlation[0, 1:].abs().max() < 0.2
+    for angle, least, most in ((1.2, 0.5, 0.99), (0.0, 0.98, 1.02)):
+        little, eta = a_grid_of_tastes(angle, items=200, seen=0.02)
+        _, known = fit_levels(little, None, 60, learn=True)
+        together, alone = (fit_levels(little, v, 60)[0].predictor(little)[0].numpy() for v in (known, replace(known, together=None)))
+        assert least < ((together - eta) ** 2).mean() / ((alone - eta) ** 2).mean() < most
+
+
+def test_settled_members_have_the_fit_of_all_pairs_as_their_mean():
+    rng = np.random.default_rng(0)
+    user, item = np.repeat(np.arange(8), 6), np.tile(np.arange(6), 8)
+    encoded = Encoded(user, item, np.zeros((48, 0)), rng.standard_normal((8, 2)), rng.standard_normal((6, 1)), {"user": 0, "item": 0})
+    net, y = build(Shape(8, 6, 2, 1, 0, 2, 3), Multilevel(), torch.Generator()), rng.standard_normal(48)
+    fit = GridFit(encoded, np.arange(48) % 3, 3, torch.device("cpu"))
+    variances = fit.fit(net, 0, y, np.ones(48), binary=False)
+    inputs = inputs_of(encoded, slice(0, 48), 3, torch.device("cpu"))
+    blind = net(inputs).outcome[..., 0].detach()
+    fit.settle(net)
+    settled = net(inputs).outcome[..., 0].detach()
+    grid = fit.grid(y, np.ones(48), binary=False)
+    everything = replace(grid, weight=torch.ones(1, 8, 6, dtype=torch.float64))
+    told = fit_levels(everything, variances, 60)[0].predictor(everything).reshape(48)
+    np.testing.assert_allclose(settled.mean(dim=0), told, atol=1e-3)
+    torch.testing.assert_close(settled - settled.mean(dim=0), blind - blind.mean(dim=0), atol=1e-5, rtol=0)
 
 
 def test_members_are_blind_to_their_fold_and_to_each_other():
