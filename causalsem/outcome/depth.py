@@ -46,6 +46,7 @@ def fit_with_depth(run: Run, grid: GridFit, loss: Loss, arms: FloatArray) -> Fit
     told = flat.gains | {"depth": gain}
     if not gain.clears(BAR):
         run.net.load_state_dict(start)
+        grid.settle(run.levels)
         return replace(flat, gains=told, depth=0.0)
     run.net.keep_share(share)
     return replace(flat, outcome=run.out_of_fold(attrgetter("outcome")), gains=told, depth=share, adversarial=fixed(run.adversarial))
