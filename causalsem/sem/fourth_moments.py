@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -15,8 +16,11 @@ from causalsem.sem.matrices import columns_of, mean_jacobian
 from causalsem.sem.sample import Sample
 from causalsem.sem.scores import by_parameter, rows_of
 
-# Rows, or clusters, taken at a time, so that their products stay in cache; the largest number of products worth a square matrix.
+# Rows, or clusters, whose products are taken at a time, so that they stay in cache; the largest number of products worth a square matrix.
 CHUNK, WIDEST = 512, 300
+# Rows whitened at a time. Whitening runs in scipy's BLAS and products in numpy's: where both have threads, those of one go on
+# waiting for work while the other's run, so that taking turns at every chunk costs ten times the work itself.
+BLOCK = 2**16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,10 +91,12 @@ def _squared(white: Whitened) -> FloatArray:
     """Return Σ t tᵀ over the rows."""
     i, j = _places(white.rows.shape[1])
     sums = np.zeros((len(i),) * 2)
-    for first in range(0, len(white.rows), CHUNK):
-        c = white.part(slice(first, first + CHUNK))
-        t = c[i] * c[j]  # (K, chunk)
-        sums += t @ t.T
+    for block in range(0, len(white.rows), BLOCK):
+        whitened = white.part(slice(block, block + BLOCK))
+        for first in range(0, whitened.shape[1], CHUNK):
+            c = whitened[:, first : first + CHUNK]
+            t = c[i] * c[j]  # (K, chunk)
+            sums += t @ t.T
     return sums
 
 
@@ -103,16 +109,23 @@ def _spread(white: Whitened, clusters: Clusters) -> FloatArray:
 def _squared_by(white: Whitened, member: IntArray) -> FloatArray:
     """Return Σ (Σ t)(Σ t)ᵀ over clusters: the sum of t in a cluster is the Gram matrix of its (1, c)."""
     i, j = _places(white.rows.shape[1])
-    order, ends = np.argsort(member, kind="stable"), np.cumsum(np.bincount(member))
-    edges = np.concatenate([[0], ends])
+    order, edges = np.argsort(member, kind="stable"), np.concatenate([[0], np.cumsum(np.bincount(member))])
     sums = np.zeros((len(i),) * 2)
-    for first in range(0, len(ends), CHUNK):
-        of = edges[first : first + CHUNK + 1]
-        c = np.ascontiguousarray(white.part(order[of[0] : of[-1]]).T)
-        grams = np.array([part.T @ part for part in np.split(c, of[1:-1] - of[0])])
-        t = grams[:, i, j]  # (clusters, K)
-        sums += t.T @ t
+    for clusters in _blocks(edges):
+        whitened = np.ascontiguousarray(white.part(order[clusters[0] : clusters[-1]]).T)
+        for first in range(0, len(clusters) - 1, CHUNK):
+            of = clusters[first : first + CHUNK + 1] - clusters[0]
+            grams = np.array([c.T @ c for c in np.split(whitened[of[0] : of[-1]], of[1:-1] - of[0])])
+            t = grams[:, i, j]  # (clusters, K)
+            sums += t.T @ t
     return sums
+
+
+def _blocks(edges: IntArray) -> Iterator[IntArray]:
+    """Cut the edges (G + 1,) of clusters that lie one after the other into parts of whole clusters, each about a block of rows."""
+    starts = np.unique(np.searchsorted(edges, np.arange(0, edges[-1], BLOCK)))
+    for first, stop in pairwise([*starts.tolist(), len(edges) - 1]):
+        yield edges[first : stop + 1]
 
 
 def are_worthwhile(samples: Sequence[Sample]) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from causalsem.sem import fit_sem
+from causalsem.sem import fit_sem, fourth_moments
 from causalsem.sem.discrepancy import NormalPoint
 from causalsem.sem.estimators import Setup
 from causalsem.sem.fourth_moments import FourthMoments, are_worthwhile, summed_cross_products
@@ -51,3 +51,13 @@ def test_missing_values_go_row_by_row() -> None:
     incomplete = fit_sem("b ~ a\nc ~ b", frame, missing="fiml")
     assert not are_worthwhile(incomplete.samples)
     assert len(rows_of(incomplete.samples[0], "this test")) == 400
+
+
+def test_blocks_and_chunks_of_any_size_add_up_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = skewed()[["a", "b", "c"]].assign(user=np.arange(400) % 37, item=np.arange(400) // 11)
+    fit = fit_sem("b ~ a\nc ~ b", frame, cluster=("user", "item"))
+    whole = FourthMoments.of(fit.samples[0]).sums
+    for block, chunk in ((3, 2), (50, 7), (399, 400)):
+        monkeypatch.setattr(fourth_moments, "BLOCK", block)
+        monkeypatch.setattr(fourth_moments, "CHUNK", chunk)
+        np.testing.assert_allclose(FourthMoments.of(fit.samples[0]).sums, whole, atol=1e-9 * np.abs(whole).max())
