@@ -104,10 +104,7 @@ def _fit(spec: Model, data: Data, options: SEMOptions, engine: str, notes: dict[
     if levels:
         options, said = with_responses(spec, options.for_ordered(estimator_told), levels)
         notes = {**notes, "remarks": said}
-    if has_levels(spec):
-        options = replace(options, two_level=True).checked()
-    else:
-        options = (options.for_rows(usual_ways(data)) if engine == "causalsem" and not levels else options).for_one_level()
+    options = _for_rows(spec, data, options, clusters=engine == "causalsem" and not levels)
     table = build_table(spec, options, labels, levels)
     if table.two_level:
         samples = two_level_samples(data, table.names, labels, options)
@@ -117,11 +114,7 @@ def _fit(spec: Model, data: Data, options: SEMOptions, engine: str, notes: dict[
         warnings.warn(note, DataWarning, stacklevel=3)
     setup = Setup.build(samples, options)
     rams = tuple(ram_of(table, g, s.covariance, s.mean) for g, s in enumerate(samples, start=1))
-    for ram in rams:
-        exact = [] if ram.responses is not None or table.two_level else impossible_variances(ram)
-        if exact:
-            wrong = f"error variances of {shown(exact)} are fixed at 0 or below, which no data meet"
-            raise SettingError(f"{wrong}; free them, or fix them above 0")
+    _check_variances(table, rams)
     constraints = Constraints.build(with_bounds(table, samples, options))
     problem = setup.discrepancy(rams, table.count)
     start = start_values(table, rams, samples)
@@ -138,15 +131,31 @@ def _fit(spec: Model, data: Data, options: SEMOptions, engine: str, notes: dict[
     told += undefined_notes(defined)
     for note in told:
         warnings.warn(note, AssumptionWarning, stacklevel=3)
-    facts = {"engine": engine, "preset": options.preset, "steps": found.steps, "warnings": tuple(told), **notes}
-    facts["remarks"] = (*notes.get("remarks", ()), *automatic_remarks(table), *feedback_remarks(rams, found.theta))
+    remarks = [*notes.get("remarks", ()), *automatic_remarks(table), *feedback_remarks(rams, found.theta)]
+    if samples[0].clusters is None and options.cluster is None and vcov is not None and usual_ways(data):
+        remarks.append(PAIRS_APART)
+    facts = {"engine": engine, "preset": options.preset, "steps": found.steps, "warnings": tuple(told), **notes, "remarks": tuple(remarks)}
     if samples[0].clusters is not None:
         facts["clusters"] = samples[0].clusters.sizes
-    elif options.cluster is None and vcov is not None and usual_ways(data):
-        facts["remarks"] = (*facts["remarks"], PAIRS_APART)
     if found.others:
         facts["other_solutions"] = [dict(zip(table.parameter_names, other.tolist(), strict=True)) for other in found.others]
     return SEMFit(table, rams, samples, options, found.theta, vcov, measures, defined, facts)
+
+
+def _for_rows(spec: Model, data: Data, options: SEMOptions, *, clusters: bool) -> SEMOptions:
+    """Return the options as the model's levels and the rows' unit settle them; `clusters` says whether errors may know of the unit."""
+    if has_levels(spec):
+        return replace(options, two_level=True).checked()
+    return (options.for_rows(usual_ways(data)) if clusters else options).for_one_level()
+
+
+def _check_variances(table: ParameterTable, rams: tuple[RAM, ...]) -> None:
+    """Raise SettingError for error variances fixed where no data can be."""
+    for ram in rams:
+        exact = [] if ram.responses is not None or table.two_level else impossible_variances(ram)
+        if exact:
+            wrong = f"error variances of {shown(exact)} are fixed at 0 or below, which no data meet"
+            raise SettingError(f"{wrong}; free them, or fix them above 0")
 
 
 def with_responses(spec: Model, options: SEMOptions, levels: Mapping[str, int]) -> tuple[SEMOptions, tuple[str, ...]]:
