@@ -134,8 +134,9 @@ def _choices(study: Study) -> Iterator[Check]:
         english, chinese = CHOICES[name]
         told = ("kept at strength", "采用，强度") if kept[name] else ("not kept: no sure gain", "未采用：没有可靠的改进")
         strength = f" {kept[name]:g}" if kept[name] else ""
-        words = f"the weighted error of the outcome model on unseen pairs falls by {gain:.2g} ± {se:.2g}; {told[0]}{strength}"
-        chinese_words = f"结果模型在未见样本上的加权误差下降 {gain:.2g} ± {se:.2g}；{told[1]}{strength}"
+        moves, chinese_moves = ("falls", "下降") if gain >= 0 else ("rises", "上升")
+        words = f"the weighted error of the outcome model on unseen pairs {moves} by {abs(gain):.2g} ± {se:.2g}; {told[0]}{strength}"
+        chinese_words = f"结果模型在未见样本上的加权误差{chinese_moves} {abs(gain):.2g} ± {se:.2g}；{told[1]}{strength}"
         if name == "balance":
             apart = " → ".join(f"{model.told_apart[w]:.2f} ({w:g})" for w in sorted(model.told_apart))
             words += f"; AUC of a fresh critic of who was treated, by weight: {apart}"

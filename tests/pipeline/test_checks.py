@@ -36,6 +36,7 @@ def test_what_the_outcome_model_chose_is_told_with_its_gain(study) -> None:
         assert check.passed is None
         assert check.result == f"{gain:+.2g} ± {se:.2g}"
         assert ("not kept" in check.words) == (kept == 0)
+        assert f"unseen pairs {'falls' if gain >= 0 else 'rises'} by {abs(gain):.2g}" in check.words
     assert "AUC of a fresh critic of who was treated, by weight: 0.75 (0) → 0.61 (1)" in found["balanced representation"].words
 
 
