@@ -17,7 +17,7 @@ from causalsem.effects.methods.regression import check_rank
 from causalsem.effects.methods.scores import LEAST_VARIANCE
 from causalsem.effects.nuisance import Learner, Splines, is_binary
 from causalsem.effects.problem import Problem, build_problem, fingerprint, need_single
-from causalsem.effects.regressions import with_intercept
+from causalsem.effects.regressions import jackknifed, with_intercept
 from causalsem.errors import AssumptionWarning, SettingError
 from causalsem.identify import AdjustmentSet
 
@@ -26,8 +26,6 @@ FEWEST_EFFECTIVE_ROWS = 30
 LEAST_DENSITY = 0.02
 # The n^(−1/5) at which a local line errs least; the quadratic's bias there is below its error (Calonico et al. 2018).
 SHRINK_RATE = -0.2
-# A row's leverage on the local fit is not believed to be above this.
-MOST_LEVERAGE = 0.9
 ROWS_AT_ONCE = 2_000_000
 ASSUMES = (
     "overlap: every kind of row could have been given every dose asked for",
@@ -129,8 +127,8 @@ def local_level(u: FloatArray, residual: FloatArray, w: FloatArray) -> tuple[flo
     gram = (P * w[:, None]).T @ P / len(u)
     hat = np.linalg.solve(gram, P.T)  # (3, n)
     level, *bend = hat @ (w * residual) / len(u)
-    leverage = np.minimum(w * np.einsum("ij,ji->i", P, hat) / len(u), MOST_LEVERAGE)
-    return float(level), w * hat[0] * (residual - P @ np.array([level, *bend])) / (1 - leverage)
+    leverage = w * np.einsum("ij,ji->i", P, hat) / len(u)
+    return float(level), jackknifed(w * hat[0] * (residual - P @ np.array([level, *bend])), leverage)
 
 
 def _density(e: FloatArray) -> FloatArray:

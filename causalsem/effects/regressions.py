@@ -8,6 +8,9 @@ from scipy.special import expit
 
 from causalsem._values import FloatArray, IntArray
 
+# A row's leverage on a fit is not believed to be above this: its residual counts at most tenfold.
+MOST_LEVERAGE = 0.9
+
 NEWTON_STEPS = 50
 # A Newton step changes the mean log-likelihood by half its squared decrement; 1e-9 is far below any standard error.
 NEWTON_TOLERANCE = 1e-9
@@ -102,3 +105,8 @@ def _lifted(hessian: FloatArray) -> FloatArray:
 def _logistic_loss(X: FloatArray, y: FloatArray, beta: FloatArray, penalty: FloatArray) -> float:
     eta = X @ beta
     return float(np.logaddexp(0.0, eta).sum() - y @ eta + 0.5 * beta @ penalty @ beta)
+
+
+def jackknifed(own: FloatArray, leverage: FloatArray) -> FloatArray:
+    """Return each row's own part (n,) of an influence function divided by one less its leverage (n,), as in the jackknife (HC3)."""
+    return np.asarray(own / (1 - np.minimum(leverage, MOST_LEVERAGE)))

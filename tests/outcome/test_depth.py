@@ -14,7 +14,6 @@ from causalsem.networks.build import build
 from causalsem.networks.net import Inputs, Shape
 from causalsem.outcome import Loop, OutcomeModel, closed_form, correction, fit_outcome
 from causalsem.outcome.losses import LOSSES
-from causalsem.outcome.step import Step
 from tests.outcome.worlds import STAGES, World, make_chain, make_world
 
 WIDE = TwoTower(wide=True)
@@ -182,21 +181,11 @@ def test_a_compiled_wide_step_is_one_graph(monkeypatch, small, adjust):
     np.testing.assert_allclose(plain.fitted, compiled.fitted, rtol=1e-5, atol=1e-6)
 
 
-def test_a_killed_wide_fit_resumes_to_the_numbers_of_an_unbroken_one(tmp_path, small, adjust, monkeypatch):
+def test_a_killed_wide_fit_resumes_to_the_numbers_of_an_unbroken_one(tmp_path, small, adjust, killed_after):
     told = {"loss": "dr", "epochs": 4, "members": 2}
     unbroken = fit_outcome(small.pairs, adjust, WIDE, **told)
-    real, left = Step.__call__, [5]
-
-    def killed(self, rows):
-        left[0] -= 1
-        if left[0] < 0:
-            raise KeyboardInterrupt
-        return real(self, rows)
-
-    monkeypatch.setattr(Step, "__call__", killed)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), killed_after(5):
         fit_outcome(small.pairs, adjust, WIDE, **told, checkpoint=tmp_path / "c.safetensors")
-    monkeypatch.undo()
     resumed = fit_outcome(small.pairs, adjust, WIDE, **told, checkpoint=tmp_path / "c.safetensors")
     np.testing.assert_array_equal(resumed.fitted, unbroken.fitted)
     assert dict(resumed.history) == dict(unbroken.history)

@@ -118,21 +118,11 @@ def test_row_wise_tables_find_the_truth_as_dense_ones_do_whether_ids_matter_or_n
     assert rowwise.history["outcome"][-1][1] < dense.history["outcome"][-1][1] * 1.01
 
 
-def test_row_wise_training_resumes_to_the_numbers_of_an_unbroken_one(tmp_path, small, adjust, monkeypatch):
+def test_row_wise_training_resumes_to_the_numbers_of_an_unbroken_one(tmp_path, small, adjust, killed_after):
     told = {"loss": "naive", "epochs": 4, "members": 2, "loop": ROWWISE}
     unbroken = fit_outcome(small.pairs, adjust, TwoTower(), **told)
-    real, left = Step.__call__, [11]
-
-    def killed(self, rows):
-        left[0] -= 1
-        if left[0] < 0:
-            raise KeyboardInterrupt
-        return real(self, rows)
-
-    monkeypatch.setattr(Step, "__call__", killed)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), killed_after(11):
         fit_outcome(small.pairs, adjust, TwoTower(), **told, checkpoint=tmp_path / "c.safetensors")
-    monkeypatch.undo()
     resumed = fit_outcome(small.pairs, adjust, TwoTower(), **told, checkpoint=tmp_path / "c.safetensors")
     np.testing.assert_array_equal(resumed.fitted, unbroken.fitted)
     assert dict(resumed.history) == dict(unbroken.history)

@@ -9,13 +9,12 @@ import numpy as np
 
 from causalsem._values import BoolArray, FloatArray
 from causalsem.effects.nuisance import ROWS_PER_FEATURE
+from causalsem.effects.regressions import jackknifed
 
 NEWTON_STEPS = 100
 NEWTON_TOLERANCE = 1e-10
 FEW_VALUES = 2
 FARTHEST = 5.0  # standard deviations
-# A row's leverage on the weighted fit is not believed to be above this: its residual counts at most tenfold.
-MOST_LEVERAGE = 0.9
 
 
 class Columns(NamedTuple):
@@ -107,7 +106,7 @@ def balanced_slope(T: FloatArray, Y: FloatArray, columns: Columns, found: Balanc
     own = w * pull - found.raw * (D @ by_lambda)
     leverage = found.raw * np.einsum("ij,ji->i", D, np.linalg.solve(found.bread, D.T)) / n
     means = columns.C[:, : columns.kept] @ by_lambda[1 : 1 + columns.kept]
-    psi = own / (1 - np.minimum(leverage, MOST_LEVERAGE)) + means
+    psi = jackknifed(own, leverage) + means
     return float(beta[1]), psi - psi.mean()
 
 
